@@ -1,0 +1,67 @@
+/**
+ * Everything that can be wrong with what a caller asked for, or with the world at that moment.
+ * The codes are stable: clients switch on them, and `runtime/problem.ts` maps each one to an HTTP status.
+ */
+export type ErrorCode =
+  // what was asked for does not exist
+  | "SKILL_NOT_FOUND"
+  | "ENGINE_NOT_FOUND"
+  | "JOB_NOT_FOUND"
+  | "ARTIFACT_NOT_FOUND"
+  | "ROUTE_NOT_FOUND"
+  | "METHOD_NOT_ALLOWED"
+  // the request itself is wrong
+  | "REQUEST_INVALID"
+  | "JSON_INVALID"
+  | "MEDIA_TYPE_UNSUPPORTED"
+  | "BODY_TOO_LARGE"
+  | "PATH_INVALID"
+  | "CURSOR_INVALID"
+  | "INPUT_INVALID"
+  | "PARAMETER_INVALID"
+  | "OPTION_INVALID"
+  | "SKILL_ENGINE_UNSUPPORTED"
+  | "SKILL_EXECUTION_MODE_UNSUPPORTED"
+  | "MODEL_INVALID"
+  | "ARCHIVE_INVALID"
+  | "ARCHIVE_TOO_LARGE"
+  | "UPLOAD_INVALID"
+  | "RANGE_NOT_SATISFIABLE"
+  // the request is fine, the moment is not
+  | "SKILL_INVALID"
+  | "ENGINE_NOT_INSTALLED"
+  | "JOB_STATE_CONFLICT"
+  | "RESULT_NOT_READY"
+  | "QUEUE_FULL"
+  | "SHUTTING_DOWN"
+  | "STORAGE_FAILED"
+  | "INTERNAL";
+
+/** One thing that is wrong, and where: `pointer` is an RFC 6901 JSON pointer ("" means the whole document). */
+export interface Issue {
+  pointer: string;
+  message: string;
+  code?: string;
+}
+
+export interface ErrorDetails {
+  issues?: readonly Issue[];
+  /** Seconds after which the same request may work. */
+  retryAfterSeconds?: number;
+  cause?: unknown;
+}
+
+/** A failure the caller is told about. `message` says what is wrong and what to do; it never holds a host path. */
+export class RunnerError extends Error {
+  override readonly name = "RunnerError";
+  readonly code: ErrorCode;
+  readonly issues: readonly Issue[];
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.issues = details.issues ?? [];
+    this.retryAfterSeconds = details.retryAfterSeconds;
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The wire of OpenAI's Responses API (`POST /v1/responses`), as far as codex uses it: the request is read
+ * into a neutral `ModelRequest`, the scripted step is written as server-sent events.
+ *
+ * Bodies come from a foreign program, so every field is checked before it is used and anything unknown is
+ * skipped: a new CLI version that adds an item type must not break the server.
+ */
+import type { IncomingHttpHeaders, ServerResponse } from "node:http";
+import type { ModelRequest, ModelStep } from "./script.ts";
+import { asArray, asRecord, asString, type JsonRecord, type ModelWire, sendJson } from "./wire.ts";
+
+/** Fixed usage, so that a test can assert the numbers a CLI reports. */
+const USAGE = {
+  input_tokens: 1000,
+  input_tokens_details: { cached_tokens: 100 },
+  output_tokens: 50,
+  output_tokens_details: { reasoning_tokens: 10 },
+  total_tokens: 1050,
+};
+
+export const responsesApi: ModelWire = {
+  name: "openai-responses",
+  accepts: (method, path) => method === "POST" && path.endsWith("/responses"),
+  read: readRequest,
+  write: writeStep,
+};
+
+function readRequest(body: unknown, headers: IncomingHttpHeaders): ModelRequest {
+  const request = asRecord(body);
+  const items = asArray(request.input).map(asRecord);
+  const instructions = asString(request.instructions);
+  const prompts = items.filter((item) => asString(item.role) !== "assistant").map(textOf);
+  const lastUser = items.findLastIndex((item) => asString(item.role) === "user");
+  const outputSchema = asRecord(asRecord(request.text).format).schema;
+  return {
+    model: asString(request.model),
+    turnIndex: countAnswers(items),
+    stepIndex: countAnswers(items.slice(lastUser + 1)),
+    lastUserText: textOf(items[lastUser] ?? {}),
+    allText: [instructions, ...prompts].filter((text) => text !== "").join("\n"),
+    toolResults: items.filter(isToolResult).map((item) => outputText(item.output)),
+    ...(outputSchema === undefined ? {} : { outputSchema }),
+    headers,
+    raw: body,
+  };
+}
+
+/**
+ * How many model calls the items hold. One answer may be several items (a message and a tool call), but only
+ * tool calls and final messages end one, and a message that announces a tool call is followed by it.
+ */
+function countAnswers(items: readonly JsonRecord[]): number {
+  return items.filter((item, index) => {
+    if (isToolCall(item)) return true;
+    const next = items[index + 1];
+    return asString(item.role) === "assistant" && !(next !== undefined && isToolCall(next));
+  }).length;
+}
+
+function isToolCall(item: JsonRecord): boolean {
+  return asString(item.type).endsWith("_call");
+}
+
+function isToolResult(item: JsonRecord): boolean {
+  return asString(item.type).endsWith("_call_output");
+}
+
+function textOf(item: JsonRecord): string {
+  return typeof item.content === "string" ? item.content : joinParts(item.content);
+}
+
+function outputText(output: unknown): string {
+  return typeof output === "string" ? output : joinParts(output);
+}
+
+function joinParts(parts: unknown): string {
+  return asArray(parts)
+    .map((part) => asString(asRecord(part).text))
+    .filter((text) => text !== "")
+    .join("\n");
+}
+
+function writeStep(response: ServerResponse, step: ModelStep, request: ModelRequest): void {
+  switch (step.kind) {
+    case "error":
+      return sendJson(response, step.status, step.body ?? errorBody(step.status, step.message));
+    case "tool":
+      return stream(response, request, [
+        ...(step.text === undefined ? [] : [message(step.text, request)]),
+        shellCall(step.command, request),
+      ]);
+    case "text":
+      return stream(response, request, [
+        ...(step.reasoning === undefined ? [] : [reasoning(step.reasoning, request)]),
+        message(step.text, request),
+      ]);
+    case "hang":
+    case "delay":
+      // The server has waited already; a hang is never written.
+      return;
+  }
+}
+
+function errorBody(status: number, message: string): unknown {
+  const type =
+    status === 401 ? "authentication_error" : status >= 500 ? "server_error" : "invalid_request_error";
+  return { error: { message, type, code: status === 401 ? "invalid_api_key" : null, param: null } };
+}
+
+function message(text: string, request: ModelRequest): JsonRecord {
+  const content = [{ type: "output_text", text, annotations: [] }];
+  return { type: "message", id: `msg_${request.turnIndex}`, role: "assistant", status: "completed", content };
+}
+
+function reasoning(text: string, request: ModelRequest): JsonRecord {
+  return { type: "reasoning", id: `rs_${request.turnIndex}`, summary: [{ type: "summary_text", text }] };
+}
+
+function shellCall(command: string, request: ModelRequest): JsonRecord {
+  return {
+    type: "function_call",
+    id: `fc_${request.turnIndex}`,
+    call_id: `call_${request.turnIndex}`,
+    name: "exec_command",
+    arguments: JSON.stringify({ cmd: command }),
+    status: "completed",
+  };
+}
+
+function stream(response: ServerResponse, request: ModelRequest, output: readonly JsonRecord[]): void {
+  const id = `resp_${request.turnIndex}`;
+  response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
+  const send = (type: string, data: JsonRecord): void => {
+    response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
+  };
+  send("response.created", { response: { id, status: "in_progress", output: [] } });
+  for (const [index, item] of output.entries()) {
+    send("response.output_item.added", { output_index: index, item: { ...item, status: "in_progress" } });
+    send("response.output_item.done", { output_index: index, item });
+  }
+  send("response.completed", { response: { id, status: "completed", output, usage: USAGE } });
+  response.end();
+}
