@@ -18,6 +18,9 @@ const USAGE = {
   total_tokens: 1050,
 };
 
+/** How the user messages begin that codex itself writes. */
+const INJECTED = /^(<skill>|<environment_context>|<turn_aborted>|# AGENTS\.md instructions)/;
+
 export const responsesApi: ModelWire = {
   name: "openai-responses",
   accepts: (method, path) => method === "POST" && path.endsWith("/responses"),
@@ -30,13 +33,13 @@ function readRequest(body: unknown, headers: IncomingHttpHeaders): ModelRequest 
   const items = asArray(request.input).map(asRecord);
   const instructions = asString(request.instructions);
   const prompts = items.filter((item) => asString(item.role) !== "assistant").map(textOf);
-  const lastUser = items.findLastIndex((item) => asString(item.role) === "user");
+  const lastPrompt = items.findLastIndex(isPrompt);
   const outputSchema = asRecord(asRecord(request.text).format).schema;
   return {
     model: asString(request.model),
     turnIndex: countAnswers(items),
-    stepIndex: countAnswers(items.slice(lastUser + 1)),
-    lastUserText: textOf(items[lastUser] ?? {}),
+    stepIndex: countAnswers(items.slice(lastPrompt + 1)),
+    lastUserText: textOf(items[lastPrompt] ?? {}),
     allText: [instructions, ...prompts].filter((text) => text !== "").join("\n"),
     toolResults: items.filter(isToolResult).map((item) => outputText(item.output)),
     ...(outputSchema === undefined ? {} : { outputSchema }),
@@ -55,6 +58,14 @@ function countAnswers(items: readonly JsonRecord[]): number {
     const next = items[index + 1];
     return asString(item.role) === "assistant" && !(next !== undefined && isToolCall(next));
   }).length;
+}
+
+/**
+ * Codex puts its own context (skill bodies, AGENTS.md, the environment) into user messages, before the prompt
+ * as well as after it; taking one of those for the prompt would play the wrong rule.
+ */
+function isPrompt(item: JsonRecord): boolean {
+  return asString(item.role) === "user" && !INJECTED.test(textOf(item));
 }
 
 function isToolCall(item: JsonRecord): boolean {
@@ -81,24 +92,16 @@ function joinParts(parts: unknown): string {
 }
 
 function writeStep(response: ServerResponse, step: ModelStep, request: ModelRequest): void {
-  switch (step.kind) {
-    case "error":
-      return sendJson(response, step.status, step.body ?? errorBody(step.status, step.message));
-    case "tool":
-      return stream(response, request, [
-        ...(step.text === undefined ? [] : [message(step.text, request)]),
-        shellCall(step.command, request),
-      ]);
-    case "text":
-      return stream(response, request, [
-        ...(step.reasoning === undefined ? [] : [reasoning(step.reasoning, request)]),
-        message(step.text, request),
-      ]);
-    case "hang":
-    case "delay":
-      // The server has waited already; a hang is never written.
-      return;
+  if (step.kind === "error") {
+    sendJson(response, step.status, step.body ?? errorBody(step.status, step.message));
+  } else if (step.kind === "tool") {
+    const announcement = step.text === undefined ? [] : [message(step.text, request)];
+    stream(response, request, [...announcement, shellCall(step.command, request)]);
+  } else if (step.kind === "text") {
+    const thought = step.reasoning === undefined ? [] : [reasoning(step.reasoning, request)];
+    stream(response, request, [...thought, message(step.text, request)]);
   }
+  // "delay" is over when a step gets here, and a "hang" is never written.
 }
 
 function errorBody(status: number, message: string): unknown {

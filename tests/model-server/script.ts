@@ -37,7 +37,7 @@ export type ModelStep =
   /** Take the request and never answer it. */
   | { readonly kind: "hang" }
   /** Wait, then do something else. */
-  | { readonly kind: "delay"; readonly ms: number; readonly then: ModelStep };
+  | { readonly kind: "delay"; readonly ms: number; readonly next: ModelStep };
 
 export type ModelScript = (request: ModelRequest) => ModelStep | Promise<ModelStep>;
 

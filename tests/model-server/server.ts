@@ -88,8 +88,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, contex
   const wire = WIRES.find((candidate) => candidate.accepts(method, path));
   if (wire === undefined) {
     context.requests.push(common);
-    if (method === "GET" && path.endsWith("/models")) return sendJson(response, 200, emptyModelList());
-    return sendJson(response, 404, { error: { message: `No scripted answer for ${method} ${path}` } });
+    answerUnscripted(request, response, path);
+    return;
   }
 
   const model = wire.read(body, request.headers, path);
@@ -100,11 +100,23 @@ async function answer(request: IncomingMessage, response: ServerResponse, contex
   if (step.kind !== "hang") wire.write(response, step, model);
 }
 
+/** What CLIs ask for besides model calls. */
+function answerUnscripted(request: IncomingMessage, response: ServerResponse, path: string): void {
+  if (request.headers.upgrade !== undefined) {
+    // Codex's built-in provider tries a WebSocket first and takes this status as "use plain HTTP".
+    sendJson(response, 426, { error: { message: "No WebSocket here; use plain HTTP." } });
+  } else if (request.method === "GET" && path.endsWith("/models")) {
+    sendJson(response, 200, emptyModelList());
+  } else {
+    sendJson(response, 404, { error: { message: `No scripted answer for ${request.method} ${path}` } });
+  }
+}
+
 async function waitThrough(step: ModelStep, signal: AbortSignal): Promise<ModelStep> {
   let current = step;
   while (current.kind === "delay") {
     await sleep(current.ms, undefined, { signal });
-    current = current.then;
+    current = current.next;
   }
   return current;
 }

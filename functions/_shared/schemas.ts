@@ -1,0 +1,121 @@
+import { z } from "zod";
+import { runError, runStatus, runWarning, usage } from "../../lib/runs/index.ts";
+
+/** Shapes that several endpoints share, as they go over the wire. */
+
+export const requestId = z.object({
+  request_id: z.string().max(64).describe("The job's id, from POST /v1/jobs."),
+});
+
+const anyObject = z.record(z.string(), z.unknown());
+
+export const accepted = z
+  .object({
+    request_id: z.string(),
+    cache_hit: z.boolean().describe("The answer was there already: the job has succeeded at once."),
+    status: z.enum(["queued", "succeeded"]).nullable().describe("Null while the job waits for its upload."),
+  })
+  .meta({ id: "Accepted" });
+
+export const jobSummary = z
+  .object({
+    request_id: z.string(),
+    status: runStatus,
+    skill_id: z.string(),
+    engine: z.string(),
+    model: z.string().nullable(),
+    created_at: z.string(),
+    updated_at: z.string(),
+    started_at: z.string().nullable(),
+    finished_at: z.string().nullable(),
+    cache_hit: z.boolean(),
+    error_code: z.string().nullable(),
+  })
+  .meta({ id: "JobSummary" });
+
+export const jobStatus = z
+  .object({
+    request_id: z.string(),
+    status: runStatus,
+    skill_id: z.string(),
+    engine: z.string(),
+    provider_id: z.string().nullable(),
+    model: z.string().nullable(),
+    created_at: z.string(),
+    updated_at: z.string(),
+    warnings: z.array(runWarning),
+    error: runError.nullable(),
+    auto_decision_count: z.int(),
+    last_auto_decision_at: z.string().nullable(),
+    pending_interaction_id: z.int().nullable(),
+    pending_auth_session_id: z.string().nullable(),
+    interaction_count: z.int(),
+    recovery_state: z.string(),
+    recovered_at: z.string().nullable(),
+    recovery_reason: z.string().nullable(),
+    requested_execution_mode: z.string(),
+    effective_execution_mode: z.string(),
+    conversation_mode: z.string(),
+    interactive_auto_reply: z.boolean(),
+    current_attempt: z.int(),
+    pending_owner: z.string().nullable(),
+    workspaceDir: z.string().describe("Below the server's data directory."),
+    resultJsonPath: z.string().describe("Below the server's data directory."),
+    observability_ready: z.boolean(),
+    effort: z.string().nullable(),
+    skill_version: z.string(),
+    skill_source: z.string(),
+    cache_hit: z.boolean(),
+    cached_from: z.string().nullable(),
+    cli_version: z.string().nullable(),
+    started_at: z.string().nullable(),
+    finished_at: z.string().nullable(),
+    turns: z.int(),
+    session_id: z.string().nullable(),
+    usage: usage.nullable(),
+    upload_required: z.boolean(),
+    uploads: z.array(z.object({ path: z.string(), bytes: z.int(), sha256: z.string() })),
+  })
+  .meta({ id: "JobStatus" });
+
+export const skillSummary = z
+  .looseObject({
+    id: z.string(),
+    version: z.string(),
+    name: z.string().nullable(),
+    description: z.string().nullable(),
+    execution_modes: z.array(z.string()),
+    effective_engines: z.array(z.string()),
+    kind: z.enum(["package", "plain"]),
+    runnable: z.boolean().describe("False when the package has errors: it is listed but never runs."),
+    errors: z.array(z.object({ pointer: z.string(), message: z.string(), code: z.string().optional() })),
+    warnings: z.array(z.object({ pointer: z.string(), message: z.string(), code: z.string().optional() })),
+  })
+  .meta({ id: "Skill" });
+
+export const skillDetail = z
+  .looseObject({
+    ...skillSummary.shape,
+    schemas_resolved: z.object({
+      input: anyObject.nullable(),
+      parameter: anyObject.nullable(),
+      output: anyObject.nullable(),
+    }),
+    files: z.array(z.string()),
+    package_hash: z.string(),
+  })
+  .meta({ id: "SkillDetail" });
+
+export const engineStatus = z
+  .object({
+    engine: z.string(),
+    title: z.string(),
+    present: z.boolean(),
+    cli_version_detected: z.string().nullable(),
+    source: z.enum(["managed", "path"]).nullable(),
+    npm_package: z.string(),
+    known_good_version: z.string(),
+    auth_ready: z.boolean(),
+    error: z.string().nullable(),
+  })
+  .meta({ id: "Engine" });

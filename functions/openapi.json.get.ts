@@ -1,0 +1,8 @@
+import { defineFunction } from "../runtime/function.ts";
+
+export default defineFunction({
+  summary: "This API as an OpenAPI 3.1 document",
+  tags: ["system"],
+  responses: { 200: { description: "The document", mediaType: "application/json" } },
+  handler: ({ services }) => services.openApiDocument(),
+});

@@ -1,0 +1,25 @@
+import { z } from "zod";
+import { defineFunction } from "../../../../../runtime/function.ts";
+import { sendFile } from "../../../../_shared/send-file.ts";
+
+export default defineFunction({
+  summary: "Download one artifact",
+  description: "Takes Range (one range), If-Range and If-None-Match.",
+  tags: ["jobs"],
+  params: z.object({ request_id: z.string().max(64), path: z.string().max(4096) }),
+  responses: {
+    200: { description: "The file", mediaType: "application/octet-stream" },
+    206: { description: "The part asked for", mediaType: "application/octet-stream" },
+    304: { description: "Not changed" },
+  },
+  errors: [
+    "JOB_NOT_FOUND",
+    "RESULT_NOT_READY",
+    "ARTIFACT_NOT_FOUND",
+    "PATH_INVALID",
+    "RANGE_NOT_SATISFIABLE",
+  ],
+  async handler({ params, request, services }) {
+    return sendFile(request, await services.runs.artifact(params.request_id, params.path), params.path);
+  },
+});

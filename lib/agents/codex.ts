@@ -1,0 +1,50 @@
+import { join } from "node:path";
+import type { Agent } from "./agent.ts";
+import { codexConfigArgs } from "./codex-config.ts";
+import { codexModels } from "./codex-models.ts";
+import { explainCodexStderr, parseCodexLine } from "./codex-stream.ts";
+
+/** OpenAI codex, driven by `codex exec --json` (https://developers.openai.com/codex/noninteractive). */
+export const codex: Agent = {
+  id: "codex",
+  title: "OpenAI Codex CLI",
+  npmPackage: "@openai/codex",
+  knownGoodVersion: "0.169.0",
+  binary: "codex",
+  skillsFolder: ".codex/skills",
+  invokeLine: (skillId) => `$${skillId}`,
+  credentialFiles: ["auth.json"],
+  configFolder: ".codex",
+  configVariable: "CODEX_HOME",
+  environment: [
+    "CODEX_HOME",
+    "CODEX_API_KEY",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "OPENAI_ORGANIZATION",
+    "OPENAI_PROJECT",
+  ],
+  keyVariables: ["CODEX_API_KEY", "OPENAI_API_KEY"],
+  capabilities: {
+    resume: true,
+    outputSchema: true,
+    efforts: ["minimal", "low", "medium", "high", "xhigh", "max", "ultra"],
+  },
+  models: codexModels,
+  skillConfigFile: "codex_config.toml",
+  command(turn) {
+    const schemaFile = join(turn.turnDir, "output.schema.json");
+    const args = turn.sessionId === null ? ["exec"] : ["exec", "resume"];
+    args.push("--skip-git-repo-check", "--json", ...codexConfigArgs(turn));
+    if (turn.model !== null) args.push("-m", turn.model);
+    if (turn.outputSchema !== null) args.push("--output-schema", schemaFile);
+    if (turn.sessionId !== null) args.push(turn.sessionId);
+    return {
+      args: [...args, "-"],
+      env: {},
+      files: turn.outputSchema === null ? {} : { [schemaFile]: JSON.stringify(turn.outputSchema) },
+    };
+  },
+  parse: parseCodexLine,
+  explainStderr: explainCodexStderr,
+};

@@ -1,0 +1,57 @@
+import type { AgentEvent, FailureKind, Usage } from "./events.ts";
+
+/** What a turn's stream has told so far. */
+export interface TurnSummary {
+  sessionId: string | null;
+  /** The last assistant message: the answer, when the turn completes. */
+  finalText: string;
+  structured: unknown;
+  usage: Usage | null;
+  failure: { kind: FailureKind; message: string } | null;
+  completed: boolean;
+}
+
+/** Folds the events of one turn. `add` returns nothing; `summary` is live. */
+export function createTurnSummary(): { summary: TurnSummary; add(event: AgentEvent): void } {
+  const summary: TurnSummary = {
+    sessionId: null,
+    finalText: "",
+    structured: undefined,
+    usage: null,
+    failure: null,
+    completed: false,
+  };
+  let messageOpen = false;
+  return {
+    summary,
+    add(event) {
+      if (event.type === "message") {
+        summary.finalText = event.delta && messageOpen ? summary.finalText + event.text : event.text;
+        messageOpen = true;
+        return;
+      }
+      if (event.type !== "usage") messageOpen = false;
+      if (event.type === "session") summary.sessionId = event.sessionId;
+      if (event.type === "usage") summary.usage = addUsage(summary.usage, event.usage, event.scope);
+      if (event.type === "failure") summary.failure = { kind: event.kind, message: event.message };
+      if (event.type === "turn_completed") {
+        summary.completed = true;
+        summary.structured = event.structured;
+        if (event.text !== undefined) summary.finalText = event.text;
+      }
+    },
+  };
+}
+
+/** Adds a step to what was counted, or takes a session's total as it is. */
+function addUsage(before: Usage | null, now: Usage, scope: "total" | "step"): Usage {
+  if (before === null || scope === "total") return now;
+  return {
+    input_tokens: before.input_tokens + now.input_tokens,
+    cached_input_tokens: before.cached_input_tokens + now.cached_input_tokens,
+    output_tokens: before.output_tokens + now.output_tokens,
+    reasoning_output_tokens: before.reasoning_output_tokens + now.reasoning_output_tokens,
+    cost_usd:
+      before.cost_usd === null && now.cost_usd === null ? null : (before.cost_usd ?? 0) + (now.cost_usd ?? 0),
+  };
+}

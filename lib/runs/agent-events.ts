@@ -1,0 +1,59 @@
+import type { AgentEvent } from "../agents/index.ts";
+
+/** Longest text one event carries, in characters; the logs hold the whole of it. */
+const maxText = 32 * 1024;
+
+/** An agent's event as the run's log tells it, or null for what only the runner needs to know. */
+export function describeAgentEvent(
+  event: AgentEvent,
+): { type: string; data: Record<string, unknown> } | null {
+  switch (event.type) {
+    case "message":
+      return {
+        type: "assistant.message.intermediate",
+        data: shown(event.text, { delta: event.delta ?? false }),
+      };
+    case "reasoning":
+      return { type: "assistant.reasoning", data: shown(event.text, {}) };
+    case "tool_call":
+      return {
+        type: typeOfTool(event.tool),
+        data: { phase: "started", call_id: event.callId, tool: event.tool, input: event.input },
+      };
+    case "tool_result":
+      return {
+        type: typeOfTool(event.tool),
+        data: shown(event.output, {
+          phase: "completed",
+          call_id: event.callId,
+          tool: event.tool,
+          exit_code: event.exitCode,
+          failed: event.failed,
+        }),
+      };
+    case "retry":
+      return { type: "diagnostic.warning", data: { code: "AGENT_RETRY", message: event.message } };
+    case "warning":
+      return { type: "diagnostic.warning", data: { code: "AGENT_WARNING", message: event.message } };
+    case "failure":
+      return {
+        type: "diagnostic.warning",
+        data: { code: "AGENT_FAILURE", kind: event.kind, message: event.message },
+      };
+    case "session":
+    case "turn_started":
+    case "usage":
+    case "turn_completed":
+      return null;
+  }
+}
+
+function typeOfTool(tool: string): string {
+  return tool === "shell" ? "assistant.command_execution" : "assistant.tool_call";
+}
+
+function shown(text: string, data: Record<string, unknown>): Record<string, unknown> {
+  return text.length <= maxText
+    ? { ...data, text }
+    : { ...data, text: text.slice(0, maxText), truncated: true };
+}

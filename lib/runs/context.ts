@@ -1,0 +1,47 @@
+import type { Engines, SandboxIntent } from "../agents/index.ts";
+import type { Gate } from "../capacity/index.ts";
+import type { SkillRegistry, SkillValidators } from "../skills/index.ts";
+import type { KeyedLock } from "./keyed-lock.ts";
+import type { KillGraces } from "./process-tree.ts";
+import type { ResultCache } from "./result-cache.ts";
+import type { RunSecrets } from "./run-secrets.ts";
+import type { RunStore } from "./run-store.ts";
+
+/** What the log is told. The runtime hands in its logger; lib knows no logging library. */
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface RunSettings {
+  /** Seconds a run may be running when it does not say so itself. */
+  hardTimeoutSeconds: number;
+  /** Turns that may follow the first one of an attempt, to mend an answer that breaks its schema. */
+  maxRepairTurns: number;
+  /** Days a finished job is kept; 0 keeps it for ever. */
+  retentionDays: number;
+  killGraces: KillGraces;
+}
+
+/** The parts that the life of a run is made of. Built once, in `runtime/services.ts`. */
+export interface RunContext {
+  dataDir: string;
+  npmPrefix: string;
+  /** The server's own environment, from which agents get an allow list. */
+  serverEnvironment: Readonly<Record<string, string | undefined>>;
+  settings: RunSettings;
+  sandbox: SandboxIntent;
+  store: RunStore;
+  cache: ResultCache;
+  secrets: RunSecrets;
+  skills: SkillRegistry;
+  validators: SkillValidators;
+  engines: Engines;
+  gate: Gate;
+  /** Serialises what callers do to one job (upload, cancel, delete). */
+  locked: KeyedLock;
+  /** False once the server is shutting down. */
+  accepting(): boolean;
+  log: Log;
+}

@@ -1,0 +1,125 @@
+import { createReadStream } from "node:fs";
+import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promises";
+import { dirname } from "node:path";
+import { createInterface } from "node:readline";
+import { z } from "zod";
+
+/** One line of a run's event log, in the envelope of the public protocol FCMP/1.0. */
+export const runEvent = z.object({
+  protocol_version: z.literal("fcmp/1.0"),
+  run_id: z.string(),
+  /** Contiguous from 1 over the whole run. */
+  seq: z.int(),
+  ts: z.string(),
+  engine: z.string(),
+  type: z.string(),
+  data: z.record(z.string(), z.unknown()),
+  meta: z.object({ attempt: z.int(), turn: z.int() }),
+});
+export type RunEvent = z.infer<typeof runEvent>;
+
+export interface EventLog {
+  /** Adds an event. It is in the file when `flushed` next resolves; lines keep the order of the calls. */
+  append(type: string, data: Record<string, unknown>, meta: { attempt: number; turn: number }): RunEvent;
+  /** Resolves when all that was appended is written; rejects when the medium failed. */
+  flushed(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens the append-only log of a run, going on after its last whole line (a crash may have torn the one behind it). */
+export async function openEventLog(path: string, run: { runId: string; engine: string }): Promise<EventLog> {
+  await mkdir(dirname(path), { recursive: true });
+  let seq = await lastSequence(path);
+  const file = await open(path, "a");
+  let waiting: string[] = [];
+  let writing: Promise<void> = Promise.resolve();
+  let scheduled = false;
+  const flush = () => {
+    scheduled = false;
+    const lines = waiting.join("");
+    waiting = [];
+    writing = writing.then(() => writeAll(file, lines));
+    writing.catch(() => undefined); // reported by flushed()
+  };
+  return {
+    append(type, data, meta) {
+      seq += 1;
+      const event: RunEvent = {
+        protocol_version: "fcmp/1.0",
+        run_id: run.runId,
+        seq,
+        ts: new Date().toISOString(),
+        engine: run.engine,
+        type,
+        data,
+        meta,
+      };
+      waiting.push(`${JSON.stringify(event)}\n`);
+      if (!scheduled) {
+        scheduled = true;
+        setImmediate(flush);
+      }
+      return event;
+    },
+    async flushed() {
+      if (scheduled) flush();
+      await writing;
+    },
+    async close() {
+      if (scheduled) flush();
+      try {
+        await writing;
+      } finally {
+        await file.close();
+      }
+    },
+  };
+}
+
+async function writeAll(file: FileHandle, text: string): Promise<void> {
+  if (text !== "") await file.appendFile(text);
+}
+
+async function lastSequence(path: string): Promise<number> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  const whole = text.lastIndexOf("\n") + 1;
+  if (whole < text.length) await truncate(path, Buffer.byteLength(text.slice(0, whole)));
+  return text.slice(0, whole).split("\n").length - 1;
+}
+
+/**
+ * Reads events with `from <= seq <= to` in order, at most `limit`; a run that has none gives [].
+ * Lines are read as a stream: a log may be larger than memory should be.
+ */
+export async function readEvents(
+  path: string,
+  { from = 1, to = Number.MAX_SAFE_INTEGER, limit = 1_000 }: { from?: number; to?: number; limit?: number },
+): Promise<RunEvent[]> {
+  const events: RunEvent[] = [];
+  const stream = createReadStream(path, "utf8");
+  const lines = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY });
+  try {
+    let seq = 0;
+    for await (const line of lines) {
+      seq += 1;
+      if (seq < from) continue;
+      if (seq > to || events.length === limit) break;
+      const event = runEvent.safeParse(parseLine(line));
+      if (event.success) events.push(event.data);
+    }
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+  } finally {
+    stream.destroy();
+  }
+  return events;
+}
+
+// The last line may be in the middle of being written.
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,76 @@
+import { readdir, readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+
+export interface KillGraces {
+  /** Milliseconds between TERM and KILL. */
+  termMs: number;
+  /** Milliseconds to wait for the group to be gone after KILL. */
+  killMs: number;
+}
+
+const pollMs = 20;
+
+/**
+ * Ends a process group: TERM, wait, KILL, wait. Resolves when the group is gone (or `killMs` after the KILL).
+ * The leader must be our child and not yet reaped, or its number might belong to somebody else by now.
+ */
+export async function endProcessGroup(leader: number, graces: KillGraces): Promise<void> {
+  if (!signalGroup(leader, "SIGTERM")) return;
+  if (await groupGone(leader, graces.termMs)) return;
+  signalGroup(leader, "SIGKILL");
+  await groupGone(leader, graces.killMs);
+}
+
+function signalGroup(leader: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(-leader, signal);
+    return true;
+  } catch {
+    return false; // ESRCH: nobody is left in the group
+  }
+}
+
+async function groupGone(leader: number, withinMs: number): Promise<boolean> {
+  const deadline = Date.now() + withinMs;
+  while (signalGroup(leader, 0)) {
+    if (Date.now() >= deadline) return false;
+    await sleep(pollMs);
+  }
+  return true;
+}
+
+/**
+ * Kills every process whose environment holds `variable=value`, wherever it moved to: a child that called setsid(2)
+ * left the group but kept its environment. Sweeps /proc until two sweeps in a row find nothing, because one snapshot
+ * misses what is born during it. Resolves with how many were killed; 0 where there is no /proc.
+ */
+export async function sweepByEnvironment(variable: string, value: string): Promise<number> {
+  let killed = 0;
+  for (let emptySweeps = 0, sweeps = 0; emptySweeps < 2 && sweeps < 100; sweeps++) {
+    const found = await processesWith(`${variable}=${value}`);
+    for (const pid of found) {
+      try {
+        process.kill(pid, "SIGKILL");
+        killed += 1;
+      } catch {
+        // gone by itself
+      }
+    }
+    emptySweeps = found.length === 0 ? emptySweeps + 1 : 0;
+    if (found.length > 0) await sleep(pollMs);
+  }
+  return killed;
+}
+
+/** Process ids whose environment has this entry, zombies (which have none) and ourselves left out. */
+export async function processesWith(entry: string): Promise<number[]> {
+  const names = await readdir("/proc").catch(() => []);
+  const found: number[] = [];
+  for (const name of names) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const environment = await readFile(`/proc/${name}/environ`, "latin1").catch(() => "");
+    if (environment.split("\0").includes(entry)) found.push(pid);
+  }
+  return found;
+}

@@ -1,0 +1,63 @@
+import { z } from "zod";
+import { runtimeOptions } from "./options.ts";
+import { runStatus } from "./transitions.ts";
+
+const time = z.iso.datetime();
+
+/** Why a run did not succeed. `code` is stable. */
+export const runError = z.object({
+  code: z.string(),
+  message: z.string(),
+  issues: z
+    .array(z.object({ pointer: z.string(), message: z.string(), code: z.string().optional() }))
+    .optional(),
+});
+export type RunError = z.infer<typeof runError>;
+
+export const runWarning = z.object({ code: z.string(), message: z.string() });
+export type RunWarning = z.infer<typeof runWarning>;
+
+export const usage = z.object({
+  input_tokens: z.number(),
+  cached_input_tokens: z.number(),
+  output_tokens: z.number(),
+  reasoning_output_tokens: z.number(),
+  cost_usd: z.number().nullable(),
+});
+
+/** What the storage holds of a run: the one truth about its state. Files of the run lie in its folder (`paths.ts`). */
+export const runRecord = z.object({
+  request_id: z.string(),
+  status: runStatus,
+  skill_id: z.string(),
+  skill_version: z.string(),
+  skill_hash: z.string(),
+  skill_source: z.enum(["installed", "temp_upload"]),
+  engine: z.string(),
+  model: z.string().nullable(),
+  provider_id: z.string().nullable(),
+  effort: z.string().nullable(),
+  input: z.record(z.string(), z.unknown()),
+  parameter: z.record(z.string(), z.unknown()),
+  runtime_options: runtimeOptions.omit({ env: true }),
+  conversation_mode: z.enum(["session", "non_session"]),
+  needs_upload: z.boolean(),
+  uploads: z.array(z.object({ path: z.string(), bytes: z.number(), sha256: z.string() })),
+  created_at: time,
+  updated_at: time,
+  started_at: time.nullable(),
+  finished_at: time.nullable(),
+  attempt: z.number().int(),
+  turns: z.number().int(),
+  session_id: z.string().nullable(),
+  cli_version: z.string().nullable(),
+  usage: usage.nullable(),
+  cache_hit: z.boolean(),
+  cached_from: z.string().nullable(),
+  warnings: z.array(runWarning),
+  error: runError.nullable(),
+  recovery_state: z.enum(["none", "recovered_waiting", "failed_reconciled", "requeued"]),
+  recovery_reason: z.string().nullable(),
+  recovered_at: time.nullable(),
+});
+export type RunRecord = z.infer<typeof runRecord>;

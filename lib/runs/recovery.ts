@@ -1,0 +1,62 @@
+import { trackingVariable } from "../agents/index.ts";
+import type { RunContext } from "./context.ts";
+import { sweepByEnvironment } from "./process-tree.ts";
+import type { RunRecord } from "./record.ts";
+import { openRunProgress } from "./run-progress.ts";
+import { emptyResult } from "./run-result.ts";
+import { finish, type Scheduler } from "./scheduler.ts";
+import { isTerminal } from "./transitions.ts";
+
+/**
+ * What happens at start to every run that had not ended when the server last stopped. The rule, in one place:
+ * - created: still waits for its files; nothing to do.
+ * - queued: takes its place in the queue again, oldest first.
+ * - running: its agent, if one is left, is ended; the run fails with ORCHESTRATOR_RESTART_INTERRUPTED.
+ */
+export async function recoverRuns(context: RunContext, scheduler: Scheduler): Promise<void> {
+  for (const id of await context.store.unfinished()) {
+    const run = await context.store.get(id).catch(() => null);
+    if (run === null || isTerminal(run.status)) await sweepMarker(context, id, run);
+    else if (run.status === "queued") requeue(context, scheduler, run);
+    else if (run.status === "running") await failInterrupted(context, run);
+  }
+}
+
+// A marker without a living record: the crash came between the two writes of an accept or of an end.
+async function sweepMarker(context: RunContext, id: string, run: RunRecord | null): Promise<void> {
+  if (run === null) await context.store.remove(id);
+  else await context.store.save(run);
+  await context.secrets.forget(id);
+}
+
+function requeue(context: RunContext, scheduler: Scheduler, run: RunRecord): void {
+  const recovered: RunRecord = {
+    ...run,
+    recovery_state: "requeued",
+    recovery_reason: "The server was restarted while the job was queued.",
+    recovered_at: new Date().toISOString(),
+  };
+  // It was admitted once: a full queue is no reason to lose it now.
+  scheduler.start(recovered, context.gate.admit());
+}
+
+async function failInterrupted(context: RunContext, run: RunRecord): Promise<void> {
+  await sweepByEnvironment(trackingVariable, run.request_id);
+  const reason = "The server was stopped while the run was in progress. Send the job again.";
+  const progress = await openRunProgress(context.store, context.dataDir, run);
+  try {
+    progress.note({
+      recovery_state: "failed_reconciled",
+      recovery_reason: reason,
+      recovered_at: new Date().toISOString(),
+    });
+    await finish(
+      context,
+      progress,
+      emptyResult("failed", { code: "ORCHESTRATOR_RESTART_INTERRUPTED", message: reason }),
+    );
+  } finally {
+    await progress.close();
+  }
+  context.log.warn({ run: run.request_id }, "a run was interrupted by a restart and has failed");
+}

@@ -1,0 +1,89 @@
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { RunContext } from "./context.ts";
+import { runPaths } from "./paths.ts";
+import type { RunRecord } from "./record.ts";
+import { cacheKey } from "./result-cache.ts";
+import type { Scheduler } from "./scheduler.ts";
+import { isTerminal } from "./transitions.ts";
+import { removeRunFiles } from "./workspace.ts";
+
+export interface CleanupCount {
+  runs_deleted: number;
+  requests_deleted: number;
+  cache_entries_deleted: number;
+  /** Jobs that are queued or running, and were left alone. */
+  runs_kept: number;
+}
+
+/** Removes a run that has ended, or that never got its files: record first, so that a crash leaves only litter. */
+export async function removeRun(context: RunContext, run: RunRecord): Promise<void> {
+  await context.store.remove(run.request_id);
+  const key = run.status === "succeeded" && !run.cache_hit ? cacheKey(run) : null;
+  if (key !== null && (await context.cache.lookup(key)) === run.request_id) await context.cache.forget(key);
+  await context.secrets.forget(run.request_id);
+  await removeRunFiles(runPaths(context.dataDir, run.request_id));
+}
+
+/** Removes every job but those in progress, and the whole result cache. */
+export async function cleanUpAll(context: RunContext, scheduler: Scheduler): Promise<CleanupCount> {
+  const cacheEntries = await context.cache.clear();
+  const { removed, executed, kept } = await removeDays(context, scheduler, await context.store.days());
+  return {
+    runs_deleted: executed,
+    requests_deleted: removed,
+    cache_entries_deleted: cacheEntries,
+    runs_kept: kept,
+  };
+}
+
+/** Removes the days that lie wholly before the retention time. Returns how many jobs went. */
+export async function dropExpired(context: RunContext, scheduler: Scheduler, now: Date): Promise<number> {
+  const { retentionDays } = context.settings;
+  if (retentionDays === 0) return 0;
+  const oldest = new Date(now.getTime() - retentionDays * 86_400_000).toISOString().slice(0, 10);
+  const expired = (await context.store.days()).filter((day) => day < oldest);
+  const { removed } = await removeDays(context, scheduler, expired);
+  await sweepFolders(context, oldest);
+  return removed;
+}
+
+async function removeDays(context: RunContext, scheduler: Scheduler, days: string[]) {
+  let removed = 0;
+  let executed = 0;
+  let kept = 0;
+  for (const day of days) {
+    for (const id of await context.store.idsOfDay(day)) {
+      const outcome = await context.locked(id, () => removeIfIdle(context, scheduler, id));
+      if (outcome === "kept") kept += 1;
+      else removed += 1;
+      if (outcome === "executed") executed += 1;
+    }
+    // Today's folder may get a new job at any moment: only days that are over are dropped whole.
+    if (kept === 0 && day < new Date().toISOString().slice(0, 10)) await context.store.dropDay(day);
+  }
+  return { removed, executed, kept };
+}
+
+async function removeIfIdle(
+  context: RunContext,
+  scheduler: Scheduler,
+  id: string,
+): Promise<"kept" | "executed" | "removed"> {
+  const run = await context.store.get(id).catch(() => null);
+  if (run === null) return "removed";
+  if (scheduler.holds(id) || !(isTerminal(run.status) || run.status === "created")) return "kept";
+  await removeRun(context, run);
+  return run.attempt > 0 ? "executed" : "removed";
+}
+
+// Folders whose record is gone (a crash between the two) go with their day.
+async function sweepFolders(context: RunContext, oldest: string): Promise<void> {
+  const folder = join(context.dataDir, "runs");
+  const living = new Set(await context.store.days());
+  for (const day of await readdir(folder).catch(() => [])) {
+    if (/^\d{4}-\d\d-\d\d$/.test(day) && day < oldest && !living.has(day)) {
+      await rm(join(folder, day), { recursive: true, force: true });
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { z } from "zod";
+import { replaceFile } from "../storage/index.ts";
+import { runError, runWarning } from "./record.ts";
+
+/** `result/result.json` of a run that has ended: what the caller came for. */
+export const runResult = z.object({
+  status: z.enum(["success", "failed", "canceled"]),
+  data: z.record(z.string(), z.unknown()).nullable(),
+  /** Paths below the workspace. */
+  artifacts: z.array(z.string()),
+  artifact_details: z.array(z.object({ path: z.string(), role: z.string().nullable(), bytes: z.number() })),
+  validation_warnings: z.array(runWarning),
+  error: runError.nullable(),
+  repair_level: z.enum(["none", "deterministic_generic"]),
+});
+export type RunResult = z.infer<typeof runResult>;
+
+export async function writeResult(path: string, result: RunResult): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await replaceFile(path, `${JSON.stringify(result, null, 2)}\n`);
+}
+
+/** The result of an ended run, or null when its file is gone. */
+export async function readResult(path: string): Promise<RunResult | null> {
+  try {
+    return runResult.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch {
+    return null;
+  }
+}
+
+/** A result that holds no answer, only why there is none. */
+export function emptyResult(status: "failed" | "canceled", error: RunResult["error"]): RunResult {
+  return {
+    status,
+    data: null,
+    artifacts: [],
+    artifact_details: [],
+    validation_warnings: [],
+    error,
+    repair_level: "none",
+  };
+}

@@ -1,0 +1,28 @@
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { replaceFile } from "../storage/index.ts";
+
+const environment = z.record(z.string(), z.string());
+
+/**
+ * Keeps `runtime_options.env` of a run that has not ended: beside the records, readable by the server alone, and gone
+ * with the run's end. It must be on disk, or a queued job would lose it in a restart.
+ */
+export function createRunSecrets(dataDir: string) {
+  const folder = join(dataDir, "run_secrets");
+  const pathOf = (runId: string) => join(folder, `${runId}.env.json`);
+  return {
+    async keep(runId: string, env: Record<string, string> | undefined): Promise<void> {
+      if (env === undefined || Object.keys(env).length === 0) return;
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await replaceFile(pathOf(runId), JSON.stringify(env));
+    },
+    async read(runId: string): Promise<Record<string, string>> {
+      const text = await readFile(pathOf(runId), "utf8").catch(() => "{}");
+      return environment.parse(JSON.parse(text));
+    },
+    forget: (runId: string): Promise<void> => rm(pathOf(runId), { force: true }),
+  };
+}
+export type RunSecrets = ReturnType<typeof createRunSecrets>;

@@ -1,0 +1,129 @@
+import { LRUCache } from "lru-cache";
+import { RunnerError } from "../errors.ts";
+import type { RecordStore } from "../storage/index.ts";
+import { bucketOf, isRunId } from "./paths.ts";
+import { type RunRecord, runRecord } from "./record.ts";
+import { isTerminal } from "./transitions.ts";
+
+export interface RunFilter {
+  status?: string | undefined;
+  skill_id?: string | undefined;
+  engine?: string | undefined;
+}
+
+export interface RunPage {
+  runs: RunRecord[];
+  /** Id to hand in as `before` for the next page, or null at the end. A page may be short and still have one. */
+  next: string | null;
+}
+
+/** The records of all runs. One process writes; a record in memory is the record on disk. */
+export interface RunStore {
+  /** Makes a run exist. Durable when it resolves. */
+  create(run: RunRecord): Promise<void>;
+  /** @throws RunnerError JOB_NOT_FOUND */
+  get(id: string): Promise<RunRecord>;
+  save(run: RunRecord): Promise<void>;
+  remove(id: string): Promise<void>;
+  /** Newest first. */
+  page(options: { before?: string | undefined; limit: number; filter?: RunFilter }): Promise<RunPage>;
+  /** Ids of the runs that have not ended, oldest first. */
+  unfinished(): Promise<string[]>;
+  /** Days (`2026-11-24`) that have runs, oldest first. */
+  days(): Promise<string[]>;
+  idsOfDay(day: string): Promise<string[]>;
+  /** Drops what is left of a day whose runs are all removed. */
+  dropDay(day: string): Promise<void>;
+}
+
+const recordsInMemory = 2_000;
+/** Records one page looks at before it gives back what it has: a filter that matches nothing must not read them all. */
+const scanBound = 2_000;
+
+export function createRunStore(records: RecordStore): RunStore {
+  const recent = new LRUCache<string, RunRecord>({ max: recordsInMemory });
+  const keyOf = (id: string) => {
+    const { day, slot } = bucketOf(id);
+    return `runs:${day}:${slot}:${id}`;
+  };
+  const read = async (id: string): Promise<RunRecord | null> => {
+    const known = recent.get(id);
+    if (known) return known;
+    const parsed = runRecord.safeParse(await records.read(keyOf(id)));
+    if (!parsed.success) return null;
+    recent.set(id, parsed.data);
+    return parsed.data;
+  };
+
+  async function* newestFirst(before: string | undefined): AsyncGenerator<string> {
+    const from = before === undefined ? null : bucketOf(before);
+    for (const day of (await records.children("runs")).reverse()) {
+      if (from !== null && day > from.day) continue;
+      for (const slot of (await records.children(`runs:${day}`)).reverse()) {
+        if (from !== null && day === from.day && slot > from.slot) continue;
+        for (const id of (await records.children(`runs:${day}:${slot}`)).reverse()) {
+          if (before === undefined || id < before) yield id;
+        }
+      }
+    }
+  }
+
+  return {
+    async create(run) {
+      // The marker first: a marker without a record is swept at the next start, a record without one would be lost.
+      await records.write(`active:${run.request_id}`, { since: run.created_at });
+      await records.write(keyOf(run.request_id), run);
+      recent.set(run.request_id, run);
+    },
+    async get(id) {
+      const run = isRunId(id) ? await read(id) : null;
+      if (run) return run;
+      throw new RunnerError(
+        "JOB_NOT_FOUND",
+        "There is no such job. It may have been deleted or have passed its retention.",
+      );
+    },
+    async save(run) {
+      await records.write(keyOf(run.request_id), run);
+      recent.set(run.request_id, run);
+      if (isTerminal(run.status)) await records.remove(`active:${run.request_id}`);
+    },
+    async remove(id) {
+      recent.delete(id);
+      await records.remove(keyOf(id));
+      await records.remove(`active:${id}`);
+    },
+    async page({ before, limit, filter = {} }) {
+      const runs: RunRecord[] = [];
+      let scanned = 0;
+      let last: string | null = null;
+      for await (const id of newestFirst(before)) {
+        if (runs.length === limit || scanned === scanBound) return { runs, next: last };
+        scanned += 1;
+        last = id;
+        const run = await read(id);
+        if (run && matches(run, filter)) runs.push(run);
+      }
+      return { runs, next: null };
+    },
+    async unfinished() {
+      return (await records.children("active")).filter(isRunId);
+    },
+    days: () => records.children("runs"),
+    async idsOfDay(day) {
+      const slots = await records.children(`runs:${day}`);
+      return (await Promise.all(slots.map((slot) => records.children(`runs:${day}:${slot}`))))
+        .flat()
+        .filter(isRunId);
+    },
+    dropDay: (day) => records.clear(`runs:${day}`),
+  };
+}
+
+function matches(run: RunRecord, filter: RunFilter): boolean {
+  return (
+    (filter.status === undefined || run.status === filter.status) &&
+    (filter.skill_id === undefined || run.skill_id === filter.skill_id) &&
+    (filter.engine === undefined || run.engine === filter.engine)
+  );
+}

@@ -1,0 +1,168 @@
+import { readdir } from "node:fs/promises";
+import { RunnerError } from "../errors.ts";
+import { filesBelow } from "./artifacts.ts";
+import type { RunContext } from "./context.ts";
+import { type RunEvent, readEvents } from "./event-log.ts";
+import { type RunPaths, runPaths } from "./paths.ts";
+import type { RunRecord } from "./record.ts";
+import { recoverRuns } from "./recovery.ts";
+import { type CleanupCount, cleanUpAll, dropExpired, removeRun } from "./retention.ts";
+import { type BundleFile, bundleFiles, findArtifact, type ServedFile } from "./run-files.ts";
+import { openRunProgress } from "./run-progress.ts";
+import { emptyResult, type RunResult, readResult } from "./run-result.ts";
+import type { RunFilter, RunPage } from "./run-store.ts";
+import { createScheduler, finish } from "./scheduler.ts";
+import { RunStopped } from "./stop-reason.ts";
+import { type Accepted, type JobRequest, submit } from "./submit.ts";
+import { isTerminal } from "./transitions.ts";
+import { acceptUpload, assertAwaitsUpload, type UploadLimits } from "./upload.ts";
+import { describeRun, type FileEntry, listWorkspace, type RunLogs, readLogs, summarizeRun } from "./views.ts";
+
+export interface Canceled {
+  status: RunRecord["status"];
+  accepted: boolean;
+  message: string;
+}
+
+/** Everything the endpoints do with jobs. Methods that take an id throw RunnerError JOB_NOT_FOUND for an unknown one. */
+export interface Runs {
+  submit(request: JobRequest): Promise<Accepted>;
+  /** @throws RunnerError JOB_STATE_CONFLICT when the job takes no upload: ask before the body is read. */
+  assertAwaitsUpload(id: string): Promise<void>;
+  upload(id: string, zip: string, limits: UploadLimits): Promise<Accepted & { extracted_files: string[] }>;
+  status(id: string): Promise<ReturnType<typeof describeRun>>;
+  page(options: {
+    before?: string | undefined;
+    limit: number;
+    filter: RunFilter;
+  }): Promise<{ jobs: ReturnType<typeof summarizeRun>[]; next: RunPage["next"] }>;
+  /** @throws RunnerError RESULT_NOT_READY until the job has ended */
+  result(id: string): Promise<RunResult>;
+  artifact(id: string, path: string): Promise<ServedFile>;
+  bundle(id: string, kind: "result" | "debug"): Promise<BundleFile[]>;
+  files(id: string): Promise<{ entries: FileEntry[]; truncated: boolean }>;
+  logs(id: string, turn?: number): Promise<RunLogs>;
+  events(id: string, range: { from?: number; to?: number; limit?: number }): Promise<RunEvent[]>;
+  cancel(id: string): Promise<Canceled>;
+  /** @throws RunnerError JOB_STATE_CONFLICT while the job is queued or running */
+  remove(id: string): Promise<void>;
+  cleanUp(): Promise<CleanupCount>;
+  dropExpired(now?: Date): Promise<number>;
+  /** Takes up what the last process left. Call once, before the first request. */
+  recover(): Promise<void>;
+  /** Ends the work in hand: queued jobs stay queued on disk, running ones get `graceMs` to end by themselves. */
+  shutdown(graceMs: number): Promise<void>;
+}
+
+export function createRuns(context: RunContext): Runs {
+  const scheduler = createScheduler(context);
+  const { store, dataDir, locked } = context;
+  const find = async (id: string): Promise<{ run: RunRecord; paths: RunPaths }> => {
+    const run = await store.get(id);
+    return { run, paths: runPaths(dataDir, id) };
+  };
+  const ended = async (id: string) => {
+    const { run, paths } = await find(id);
+    if (!isTerminal(run.status)) {
+      throw new RunnerError(
+        "RESULT_NOT_READY",
+        `The job is ${run.status}; its result comes when it has ended.`,
+        {
+          retryAfterSeconds: 1,
+        },
+      );
+    }
+    const result =
+      (await readResult(paths.result)) ??
+      emptyResult(run.status === "canceled" ? "canceled" : "failed", run.error);
+    return { run, paths, result };
+  };
+
+  return {
+    submit: (request) => submit(context, scheduler, request),
+    assertAwaitsUpload: async (id) => assertAwaitsUpload(await store.get(id)),
+    upload: (id, zip, limits) => locked(id, () => acceptUpload(context, scheduler, id, zip, limits)),
+    status: async (id) => describeRun(await store.get(id)),
+    async page(options) {
+      const { runs, next } = await store.page(options);
+      return { jobs: runs.map(summarizeRun), next };
+    },
+    result: async (id) => (await ended(id)).result,
+    async artifact(id, path) {
+      const { paths, result } = await ended(id);
+      return findArtifact(paths, result, path);
+    },
+    async bundle(id, kind) {
+      const { run, paths, result } = await ended(id);
+      return bundleFiles(paths, run, result, kind === "debug" ? await debugFiles(paths) : []);
+    },
+    async files(id) {
+      return listWorkspace((await find(id)).paths);
+    },
+    async logs(id, turn) {
+      const { run, paths } = await find(id);
+      return readLogs(paths, await turnsOnDisk(paths, run.turns), turn);
+    },
+    async events(id, range) {
+      return readEvents((await find(id)).paths.events, range);
+    },
+    async cancel(id) {
+      await store.get(id);
+      const held = await scheduler.stop(id, new RunStopped("cancel", "The job was canceled."));
+      const withdrawn = !held && (await locked(id, () => withdraw(context, id)));
+      const { status } = await store.get(id);
+      const accepted = status === "canceled" && (held || withdrawn);
+      return {
+        status,
+        accepted,
+        message: accepted ? "The job was canceled." : `The job had already ended: ${status}.`,
+      };
+    },
+    remove: (id) =>
+      locked(id, async () => {
+        const run = await store.get(id);
+        if (scheduler.holds(id) || !(isTerminal(run.status) || run.status === "created")) {
+          throw new RunnerError(
+            "JOB_STATE_CONFLICT",
+            `The job is ${run.status}. Cancel it before you delete it.`,
+          );
+        }
+        await removeRun(context, run);
+      }),
+    cleanUp: () => cleanUpAll(context, scheduler),
+    dropExpired: (now = new Date()) => dropExpired(context, scheduler, now),
+    recover: () => recoverRuns(context, scheduler),
+    shutdown: (graceMs) => scheduler.shutdown(graceMs),
+  };
+}
+
+/** Cancels a job that still waits for its files: nobody holds it. False when there was nothing to cancel. */
+async function withdraw(context: RunContext, id: string): Promise<boolean> {
+  const run = await context.store.get(id);
+  if (run.status !== "created") return false;
+  const progress = await openRunProgress(context.store, context.dataDir, run);
+  try {
+    const error = { code: "CANCELED_BY_USER", message: "The job was canceled." };
+    await finish(context, progress, emptyResult("canceled", error));
+  } finally {
+    await progress.close();
+  }
+  return true;
+}
+
+/** Everything in a run's folder that helps to understand it, but temporary files and installed packages. */
+async function debugFiles(paths: RunPaths): Promise<string[]> {
+  const files = await filesBelow(paths.root, "");
+  return files
+    .map((path) => path.slice(1))
+    .filter(
+      (path) =>
+        !path.startsWith("tmp/") && !path.startsWith("workspace/.git/") && !path.includes("/node_modules/"),
+    );
+}
+
+// While a run is in hand its record in storage does not count turns yet; its log folders do.
+async function turnsOnDisk(paths: RunPaths, recorded: number): Promise<number> {
+  const names = await readdir(paths.logs).catch(() => []);
+  return Math.max(recorded, ...names.map((name) => Number(/^turn-(\d+)$/.exec(name)?.[1] ?? 0)));
+}

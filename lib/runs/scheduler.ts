@@ -1,0 +1,123 @@
+import type { Reservation } from "../capacity/index.ts";
+import type { RunContext } from "./context.ts";
+import { executeRun, internalFailure } from "./execute-run.ts";
+import { stopError } from "./judge.ts";
+import type { RunRecord } from "./record.ts";
+import { cacheKey } from "./result-cache.ts";
+import { openRunProgress, type RunProgress } from "./run-progress.ts";
+import { emptyResult, type RunResult, writeResult } from "./run-result.ts";
+import { RunStopped } from "./stop-reason.ts";
+
+/** Takes queued runs through the gate to their end. It alone writes the record of a run that it holds. */
+export interface Scheduler {
+  /** Queues a run whose record says `queued`. Returns at once; the run goes on by itself. */
+  start(run: RunRecord, reservation: Reservation): void;
+  holds(id: string): boolean;
+  /** Ends a queued or running run. Resolves when it has ended, or with false when the scheduler does not hold it. */
+  stop(id: string, reason: RunStopped): Promise<boolean>;
+  /** Lets go of what is queued (the next start finds it), lets what is running go on for the grace time, then ends it. */
+  shutdown(graceMs: number): Promise<void>;
+}
+
+interface Held {
+  controller: AbortController;
+  started: boolean;
+  done: Promise<void>;
+}
+
+export function createScheduler(context: RunContext): Scheduler {
+  const held = new Map<string, Held>();
+  return {
+    start(run, reservation) {
+      const entry: Held = { controller: new AbortController(), started: false, done: Promise.resolve() };
+      entry.done = carryOut(context, run, reservation, entry)
+        .catch((error: unknown) =>
+          context.log.error({ err: error, run: run.request_id }, "a run could not be ended in storage"),
+        )
+        .finally(() => held.delete(run.request_id));
+      held.set(run.request_id, entry);
+    },
+    holds: (id) => held.has(id),
+    async stop(id, reason) {
+      const entry = held.get(id);
+      if (!entry) return false;
+      entry.controller.abort(reason);
+      await entry.done;
+      return true;
+    },
+    async shutdown(graceMs) {
+      const reason = new RunStopped(
+        "shutdown",
+        "The server was stopped while the run was in progress. Send the job again.",
+      );
+      const entries = [...held.values()];
+      for (const entry of entries) if (!entry.started) entry.controller.abort(reason);
+      const grace = setTimeout(() => {
+        for (const entry of entries) entry.controller.abort(reason);
+      }, graceMs);
+      await Promise.all(entries.map((entry) => entry.done));
+      clearTimeout(grace);
+    },
+  };
+}
+
+async function carryOut(
+  context: RunContext,
+  run: RunRecord,
+  reservation: Reservation,
+  entry: Held,
+): Promise<void> {
+  const { signal } = entry.controller;
+  try {
+    await reservation.run(
+      async () => {
+        entry.started = true;
+        await attempt(context, run, entry.controller);
+      },
+      { signal },
+    );
+  } catch (error) {
+    if (entry.started) throw error;
+    await endUnstarted(context, run, signal);
+  }
+}
+
+async function attempt(context: RunContext, queued: RunRecord, controller: AbortController): Promise<void> {
+  const progress = await openRunProgress(context.store, context.dataDir, queued);
+  try {
+    await progress.become("running", "turn.started", {
+      attempt: queued.attempt + 1,
+      started_at: queued.started_at ?? new Date().toISOString(),
+    });
+    const result = await executeRun(context, progress, controller).catch((error: unknown) => {
+      context.log.error({ err: error, run: queued.request_id }, "a run failed inside the server");
+      return emptyResult("failed", internalFailure(error));
+    });
+    await finish(context, progress, result);
+  } finally {
+    await progress.close();
+  }
+}
+
+// Aborted before it owned a slot. A shutdown leaves it queued: the next start takes it up again.
+async function endUnstarted(context: RunContext, run: RunRecord, signal: AbortSignal): Promise<void> {
+  if (signal.reason instanceof RunStopped && signal.reason.kind === "shutdown") return;
+  const progress = await openRunProgress(context.store, context.dataDir, run);
+  try {
+    await finish(context, progress, emptyResult("canceled", stopError(signal.reason, run.engine)));
+  } finally {
+    await progress.close();
+  }
+}
+
+/** Ends a run: its result file first, then its record, so that whoever reads "succeeded" finds the result. */
+export async function finish(context: RunContext, progress: RunProgress, result: RunResult): Promise<void> {
+  await writeResult(progress.paths.result, result);
+  const status = result.status === "success" ? "succeeded" : result.status;
+  await progress.become(status, triggers[status], { error: result.error });
+  await context.secrets.forget(progress.run.request_id);
+  const key = cacheKey(progress.run);
+  if (status === "succeeded" && key !== null) await context.cache.remember(key, progress.run.request_id);
+}
+
+const triggers = { succeeded: "turn.succeeded", failed: "turn.failed", canceled: "run.canceled" } as const;

@@ -1,0 +1,10 @@
+/** Why a run that had not ended by itself was ended. Handed to `AbortController.abort`. */
+export class RunStopped extends Error {
+  override readonly name = "RunStopped";
+  readonly kind: "cancel" | "timeout" | "shutdown" | "auth";
+
+  constructor(kind: RunStopped["kind"], message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}

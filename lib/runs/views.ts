@@ -1,0 +1,144 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type RunPaths, runPaths, turnPaths } from "./paths.ts";
+import type { RunRecord } from "./record.ts";
+import { readTail } from "./tail.ts";
+
+/** A job as `GET /v1/jobs/{id}` shows it: the reference system's fields, and a few of our own at the end. */
+export function describeRun(run: RunRecord) {
+  const { relative } = runPaths("", run.request_id);
+  const { execution_mode: mode } = run.runtime_options;
+  return {
+    request_id: run.request_id,
+    status: run.status,
+    skill_id: run.skill_id,
+    engine: run.engine,
+    provider_id: run.provider_id,
+    model: run.model,
+    created_at: run.created_at,
+    updated_at: run.updated_at,
+    warnings: run.warnings,
+    error: run.error,
+    auto_decision_count: 0,
+    last_auto_decision_at: null,
+    pending_interaction_id: null,
+    pending_auth_session_id: null,
+    interaction_count: 0,
+    recovery_state: run.recovery_state,
+    recovered_at: run.recovered_at,
+    recovery_reason: run.recovery_reason,
+    requested_execution_mode: mode,
+    effective_execution_mode: mode,
+    conversation_mode: run.conversation_mode,
+    interactive_auto_reply: run.runtime_options.interactive_auto_reply,
+    current_attempt: run.attempt,
+    pending_owner: null,
+    workspaceDir: join(relative, "workspace"),
+    resultJsonPath: join(relative, "result", "result.json"),
+    observability_ready: run.attempt > 0,
+    effort: run.effort,
+    skill_version: run.skill_version,
+    skill_source: run.skill_source,
+    cache_hit: run.cache_hit,
+    cached_from: run.cached_from,
+    cli_version: run.cli_version,
+    started_at: run.started_at,
+    finished_at: run.finished_at,
+    turns: run.turns,
+    session_id: run.session_id,
+    usage: run.usage,
+    upload_required: run.status === "created",
+    uploads: run.uploads,
+  };
+}
+
+/** A job in a list: what one scans for. */
+export function summarizeRun(run: RunRecord) {
+  const {
+    request_id,
+    status,
+    skill_id,
+    engine,
+    model,
+    created_at,
+    updated_at,
+    started_at,
+    finished_at,
+    cache_hit,
+  } = run;
+  return {
+    request_id,
+    status,
+    skill_id,
+    engine,
+    model,
+    created_at,
+    updated_at,
+    started_at,
+    finished_at,
+    cache_hit,
+    error_code: run.error?.code ?? null,
+  };
+}
+
+/** Most of each log that one answer carries, in bytes. */
+const logBytes = 1024 * 1024;
+
+export interface RunLogs {
+  turn: number;
+  turns: number;
+  prompt: string;
+  stdout: string;
+  stderr: string;
+  /** Which of the three were too long and show only their end. */
+  truncated: string[];
+}
+
+/** Prompt and output of a turn (the last one unless named). Empty texts when it has not begun. */
+export async function readLogs(paths: RunPaths, turns: number, wanted?: number): Promise<RunLogs> {
+  const turn = wanted ?? turns;
+  const files = turnPaths(paths, turn);
+  const [prompt, stdout, stderr] = await Promise.all([
+    readTail(files.prompt, logBytes),
+    readTail(files.stdout, logBytes),
+    readTail(files.stderr, logBytes),
+  ]);
+  const truncated = Object.entries({ prompt, stdout, stderr }).filter(([, tail]) => tail.truncated);
+  return {
+    turn,
+    turns,
+    prompt: prompt.text,
+    stdout: stdout.text,
+    stderr: stderr.text,
+    truncated: truncated.map(([name]) => name),
+  };
+}
+
+export interface FileEntry {
+  path: string;
+  name: string;
+  is_dir: boolean;
+  depth: number;
+  bytes: number | null;
+}
+
+const maxEntries = 5_000;
+
+/** The workspace as a flat tree, folders before what is in them, names ascending. `.git` is ours and left out. */
+export async function listWorkspace(paths: RunPaths): Promise<{ entries: FileEntry[]; truncated: boolean }> {
+  const entries: FileEntry[] = [];
+  const walk = async (folder: string, prefix: string, depth: number): Promise<void> => {
+    const found = await readdir(folder, { withFileTypes: true }).catch(() => []);
+    for (const item of found.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      if (entries.length >= maxEntries) return;
+      if (depth === 0 && item.name === ".git") continue;
+      const path = prefix === "" ? item.name : `${prefix}/${item.name}`;
+      const isDir = item.isDirectory();
+      const bytes = item.isFile() ? (await stat(join(folder, item.name))).size : null;
+      entries.push({ path, name: item.name, is_dir: isDir, depth, bytes });
+      if (isDir) await walk(join(folder, item.name), path, depth + 1);
+    }
+  };
+  await walk(paths.workspace, "", 0);
+  return { entries, truncated: entries.length >= maxEntries };
+}

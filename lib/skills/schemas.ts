@@ -1,0 +1,162 @@
+import { posix } from "node:path";
+import type { Ajv2020 } from "ajv/dist/2020.js";
+import type { Issue } from "../errors.ts";
+import { isJsonObject } from "../json.ts";
+import { jsonPointer } from "./json-pointer.ts";
+import { explainErrors } from "./schema-errors.ts";
+import { createAjv } from "./schema-validator.ts";
+import {
+  type Findings,
+  type JsonSchema,
+  type SchemaKey,
+  type Skill,
+  type SkillManifest,
+  type SkillSchemas,
+  schemaKeys,
+} from "./skill.ts";
+
+/** Where the schema of each kind lies when the manifest names no other place. */
+export const defaultSchemaPath = (key: SchemaKey) => `assets/${key}.schema.json`;
+
+/** What a plain Agent Skill takes: one free text. It has no output schema: its answer is free text too. */
+export const plainSchemas: Readonly<SkillSchemas> = {
+  input: {
+    type: "object",
+    properties: {
+      prompt: { type: "string", description: "What the skill is asked to do.", "x-input-source": "inline" },
+    },
+    additionalProperties: false,
+  },
+};
+
+export interface SchemaReader {
+  /** Finds, parses and checks the schemas a manifest points to. */
+  read(
+    manifest: SkillManifest,
+    files: ReadonlySet<string>,
+    readJson: (path: string) => Promise<unknown>,
+    findings: Findings,
+  ): Promise<SkillSchemas>;
+}
+
+/** One reader serves many packages: preparing JSON Schema's own rules takes longer than checking a schema by them. */
+export function createSchemaReader(): SchemaReader {
+  const ajv = createAjv({ checksSchemas: true });
+  return {
+    async read(manifest, files, readJson, findings) {
+      const schemas: SkillSchemas = {};
+      for (const key of schemaKeys) {
+        const path = locate(manifest.schemas[key], key, files, findings);
+        if (path === null) continue;
+        const data = await readJson(path);
+        if (data === undefined) continue;
+        const issues = schemaIssues(ajv, key, data);
+        findings.errors.push(...issues.map((issue) => ({ ...issue, pointer: `${path}#${issue.pointer}` })));
+        if (isJsonObject(data)) schemas[key] = data;
+      }
+      return schemas;
+    },
+  };
+}
+
+function locate(
+  declared: string | undefined,
+  key: SchemaKey,
+  files: ReadonlySet<string>,
+  { errors, warnings }: Findings,
+): string | null {
+  const fallback = defaultSchemaPath(key);
+  if (declared !== undefined) {
+    // Looking the path up among the package's own files is what keeps it from leading out of the package.
+    const path = posix.normalize(declared);
+    if (files.has(path)) return path;
+    const message = `the package has no file "${declared}"; ${fallback} is used instead`;
+    warnings.push({ pointer: `assets/runner.json#/schemas/${key}`, message });
+  }
+  if (files.has(fallback)) return fallback;
+  if (key === "output")
+    errors.push({ pointer: fallback, message: "is missing: it says what the skill answers" });
+  return null;
+}
+
+function schemaIssues(ajv: Ajv2020, key: SchemaKey, schema: unknown): Issue[] {
+  if (!isJsonObject(schema) || schema.type !== "object") {
+    return [{ pointer: "/type", message: 'must be "object" at the top level' }];
+  }
+  if (schema.$async === true) return [{ pointer: "/$async", message: "is not supported" }];
+  const extensions = declaredProperties(schema).flatMap(({ path, property }) =>
+    keywordIssues(key, property).map(([keyword, message]) => ({
+      pointer: jsonPointer([...path, keyword]),
+      message,
+    })),
+  );
+  return [...compileIssues(ajv, schema), ...extensions];
+}
+
+function compileIssues(ajv: Ajv2020, schema: JsonSchema): Issue[] {
+  // Older packages declare another draft; all are read as 2020-12.
+  const { $schema: _, ...undeclared } = schema;
+  try {
+    if (ajv.validateSchema(undeclared) !== true) return explainErrors(ajv.errors);
+    ajv.compile(undeclared);
+    return [];
+  } catch (error) {
+    return [{ pointer: "", message: error instanceof Error ? error.message : "cannot be compiled" }];
+  } finally {
+    ajv.removeSchema(undeclared);
+  }
+}
+
+function keywordIssues(key: SchemaKey, property: JsonSchema): [keyword: string, message: string][] {
+  const issues: [string, string][] = [];
+  const source = property["x-input-source"];
+  if (key === "input" && source !== undefined && source !== "file" && source !== "inline") {
+    issues.push(["x-input-source", 'must be "file" or "inline"']);
+  }
+  const type = property["x-type"];
+  if (key !== "output" || type === undefined) return issues;
+  if (type !== "artifact" && type !== "artifact-manifest" && type !== "file") {
+    issues.push(["x-type", 'must be "artifact", "artifact-manifest" or "file"']);
+  } else if (type !== "file" && (typeof property["x-role"] !== "string" || property["x-role"] === "")) {
+    issues.push(["x-role", `is required beside x-type "${type}"`]);
+  }
+  if (type === "artifact-manifest" && property.type !== "string") {
+    issues.push(["type", 'must be "string": the value is the path of the manifest']);
+  }
+  return issues;
+}
+
+/** Properties of the top level and of the branches of a top-level oneOf/anyOf. */
+function declaredProperties(schema: JsonSchema) {
+  const places = [{ base: [] as PropertyKey[], holder: schema }];
+  for (const union of ["oneOf", "anyOf"]) {
+    const branches = schema[union];
+    if (!Array.isArray(branches)) continue;
+    for (const [index, holder] of branches.entries()) {
+      if (isJsonObject(holder)) places.push({ base: [union, index], holder });
+    }
+  }
+  return places.flatMap(({ base, holder }) =>
+    Object.entries(isJsonObject(holder.properties) ? holder.properties : {}).flatMap(([name, property]) =>
+      isJsonObject(property) ? [{ path: [...base, "properties", name], name, property }] : [],
+    ),
+  );
+}
+
+export interface ArtifactField {
+  name: string;
+  type: "artifact" | "artifact-manifest" | "file";
+  role: string | null;
+}
+
+/** The output fields whose value is the path of a file the agent wrote. */
+export function artifactFields(skill: Pick<Skill, "schemas">): ArtifactField[] {
+  const fields = new Map<string, ArtifactField>();
+  for (const { name, property } of declaredProperties(skill.schemas.output ?? {})) {
+    const type = property["x-type"];
+    if (type !== "artifact" && type !== "artifact-manifest" && type !== "file") continue;
+    const role = typeof property["x-role"] === "string" ? property["x-role"] : null;
+    fields.set(name, { name, type, role });
+  }
+  return [...fields.values()];
+}

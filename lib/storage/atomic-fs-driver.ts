@@ -1,0 +1,135 @@
+import { randomBytes } from "node:crypto";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import type { Driver } from "unstorage";
+
+export interface AtomicFsOptions {
+  /** Absolute folder that holds the records. Made when missing. */
+  base: string;
+}
+
+/** What our own drivers can do beyond unstorage's `Driver`: list and clear one part of a key space. */
+export interface PrefixDriver extends Driver {
+  /** Names one level below `prefix` (a key or ""), unsorted: both items and the folders of longer keys. */
+  children(prefix: string): Promise<string[]>;
+  clearPrefix(prefix: string): Promise<void>;
+}
+
+/** Names that start so are writes in progress; a crash leaves them behind and no reader ever sees them. */
+const temporaryPrefix = ".tmp-";
+
+/**
+ * unstorage driver whose writes survive `kill -9` and a power cut: write to a temporary file, fsync it, rename it into
+ * place, fsync the folder (rename(2) is atomic but durable only with its directory). unstorage 1.17's own fs driver
+ * truncates the record in place, so a crash tears it. Keys map to paths (`a:b` is `a/b`).
+ */
+export function atomicFsDriver({ base }: AtomicFsOptions): PrefixDriver {
+  const root = resolve(base);
+  const pathOf = (key: string) => {
+    const segments = key.split(":").filter((segment) => segment !== "");
+    if (
+      segments.some((segment) => segment.startsWith(".") || segment.includes("/") || segment.includes("\0"))
+    ) {
+      throw new Error(`storage key ${JSON.stringify(key)} has a segment that cannot be a file name`);
+    }
+    return join(root, ...segments);
+  };
+  const children = async (key: string) => {
+    const names = await readdir(pathOf(key)).catch(nullIfMissing);
+    return (names ?? []).filter((name) => !name.startsWith("."));
+  };
+  return {
+    name: "atomic-fs",
+    options: { base },
+    flags: { maxDepth: true },
+    children,
+    hasItem: async (key) => (await stat(pathOf(key)).catch(nullIfMissing))?.isFile() ?? false,
+    getItem: (key) => readFile(pathOf(key), "utf8").catch(nullIfMissing),
+    getItemRaw: async (key) => readFile(pathOf(key)).catch(nullIfMissing),
+    setItem: (key, value) => replaceFile(pathOf(key), value),
+    setItemRaw: (key, value: Uint8Array | string) => replaceFile(pathOf(key), value),
+    async removeItem(key) {
+      const path = pathOf(key);
+      await unlink(path).catch(nullIfMissing);
+      await syncFolder(dirname(path));
+    },
+    async getMeta(key) {
+      const info = await stat(pathOf(key)).catch(nullIfMissing);
+      return info === null ? null : { mtime: info.mtime, atime: info.atime, size: info.size };
+    },
+    getKeys: (key, options) => walk(children, pathOf, key.replace(/:$/, ""), options?.maxDepth),
+    clear: () => rm(root, { recursive: true, force: true }),
+    clearPrefix: (prefix) => rm(pathOf(prefix), { recursive: true, force: true }),
+  };
+}
+
+async function walk(
+  children: (key: string) => Promise<string[]>,
+  pathOf: (key: string) => string,
+  base: string,
+  maxDepth = Number.POSITIVE_INFINITY,
+): Promise<string[]> {
+  const keys: string[] = [];
+  for (const name of await children(base)) {
+    const key = base === "" ? name : `${base}:${name}`;
+    const info = await stat(pathOf(key)).catch(nullIfMissing);
+    if (info?.isFile()) keys.push(key);
+    else if (info?.isDirectory() && key.split(":").length <= maxDepth) {
+      keys.push(...(await walk(children, pathOf, key, maxDepth)));
+    }
+  }
+  return keys;
+}
+
+/** Replaces `path` whole or not at all, durably. Throws the system's error (ENOSPC, EROFS, EMFILE ...). */
+export async function replaceFile(path: string, content: Uint8Array | string): Promise<void> {
+  const folder = dirname(path);
+  const temporary = join(folder, `${temporaryPrefix}${randomBytes(8).toString("hex")}`);
+  const handle = await openInFolder(folder, temporary);
+  try {
+    await handle.writeFile(content);
+    await handle.sync();
+  } catch (error) {
+    await handle.close();
+    await unlink(temporary).catch(nullIfMissing);
+    throw error;
+  }
+  await handle.close();
+  await rename(temporary, path);
+  await syncFolder(folder);
+}
+
+async function openInFolder(folder: string, temporary: string): Promise<FileHandle> {
+  try {
+    return await open(temporary, "wx", 0o600);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    const firstMade = await mkdir(folder, { recursive: true });
+    // A new folder is durable only when its parent is, up to the first one that was there before.
+    if (firstMade !== undefined) {
+      for (let made = folder; made.length >= firstMade.length; made = dirname(made))
+        await syncFolder(dirname(made));
+    }
+    return open(temporary, "wx", 0o600);
+  }
+}
+
+/** Makes the names in a folder durable (fsync of the directory, see fsync(2)). A folder that is gone is fine. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r").catch(nullIfMissing);
+  if (handle === null) return;
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function nullIfMissing(error: unknown): null {
+  if (isMissing(error)) return null;
+  throw error;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
+}

@@ -1,0 +1,162 @@
+import { isAbsolute, join, resolve } from "node:path";
+import { z } from "zod";
+import { defaultCapacitySettings as capacity } from "../lib/capacity/index.ts";
+
+const whole = (least: number, fallback: number) => z.coerce.number().int().min(least).default(fallback);
+const flag = z.enum(["0", "1"]).transform((value) => value === "1");
+const bytes = (fallback: number) => whole(1, fallback);
+const MiB = 1024 * 1024;
+
+/** Every environment variable the server reads, with its default and meaning. docs/configuration.md is made from it. */
+export const environment = z.object({
+  PORT: whole(0, 8000).describe("TCP port to listen on; 0 takes a free one."),
+  HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on. In the container: 0.0.0.0."),
+  LOG_LEVEL: z
+    .enum(["trace", "debug", "info", "warn", "error", "silent"])
+    .default("info")
+    .describe("Least severity of the server's own log lines (JSON, on stdout)."),
+  LANDLOCK_ENABLED: flag
+    .optional()
+    .describe("1: agents run sandboxed; 0: they do not. Unset: by kernel version (5.13 or newer)."),
+  NPM_CONFIG_PREFIX: z
+    .string()
+    .optional()
+    .describe("npm prefix that holds the agent CLIs. Unset: cache/npm in the data directory."),
+  SKILL_RUNNER_DATA_DIR: z
+    .string()
+    .default("data")
+    .describe("Folder for everything the server keeps. In the container: /data."),
+  SKILL_RUNNER_SKILLS_DIR: z.string().default("skills").describe("Folder of the skill packages."),
+  SKILL_RUNNER_STORAGE: z
+    .string()
+    .default("fs:")
+    .describe(
+      'Where records lie: "fs:" (state/ in the data directory), "fs:/absolute/folder", or "memory:" for tests.',
+    ),
+  SKILL_RUNNER_ENGINE_HARD_TIMEOUT_SECONDS: whole(1, 1200).describe(
+    "Longest a run may be running when it does not say so itself, in seconds.",
+  ),
+  SKILL_RUNNER_MAX_REPAIR_TURNS: whole(0, 3).describe(
+    "Turns that may follow the first to mend an answer that breaks its schema.",
+  ),
+  SKILL_RUNNER_RETENTION_DAYS: whole(0, 7).describe("Days an ended job is kept; 0 keeps it for ever."),
+  SKILL_RUNNER_CLEANUP_INTERVAL_HOURS: z.coerce
+    .number()
+    .positive()
+    .max(24 * 20)
+    .default(12)
+    .describe("Hours between two looks for jobs past their retention."),
+  SKILL_RUNNER_SHUTDOWN_GRACE_SECONDS: whole(0, 10).describe(
+    "Seconds runs may go on after SIGTERM before they are ended.",
+  ),
+  SKILL_RUNNER_MAX_BODY_BYTES: bytes(4 * MiB).describe("Largest JSON body, in bytes."),
+  SKILL_RUNNER_MAX_UPLOAD_BYTES: bytes(256 * MiB).describe("Largest upload body, in bytes."),
+  SKILL_RUNNER_UPLOAD_MAX_ENTRIES: whole(1, 2000).describe("Most files in an uploaded zip."),
+  SKILL_RUNNER_UPLOAD_MAX_FILE_BYTES: bytes(256 * MiB).describe(
+    "Largest single file of an uploaded zip, unpacked, in bytes.",
+  ),
+  SKILL_RUNNER_UPLOAD_MAX_TOTAL_BYTES: bytes(1024 * MiB).describe(
+    "Most an uploaded zip may unpack to, in bytes.",
+  ),
+  SKILL_RUNNER_UPLOAD_MAX_RATIO: whole(2, 200).describe("Most unpacked bytes per packed byte."),
+  PROCESS_TERMINATE_GRACE_SEC: z.coerce
+    .number()
+    .min(0)
+    .max(300)
+    .default(3)
+    .describe("Seconds between TERM and KILL when a run is ended."),
+  PROCESS_KILL_GRACE_SEC: z.coerce
+    .number()
+    .min(0)
+    .max(300)
+    .default(3)
+    .describe("Seconds to wait for processes to be gone after KILL."),
+  SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: whole(1, capacity.maxConcurrentHardCap).describe(
+    "Most runs at once, whatever the machine.",
+  ),
+  SKILL_RUNNER_MAX_QUEUE_SIZE: whole(1, capacity.maxQueueSize).describe(
+    "Most jobs that may wait for a slot; one more gets 429.",
+  ),
+  SKILL_RUNNER_CPU_FACTOR: z.coerce
+    .number()
+    .positive()
+    .default(capacity.cpuFactor)
+    .describe("Slots per core."),
+  SKILL_RUNNER_MEM_RESERVE_MB: whole(0, capacity.memReserveMb).describe("Memory kept free, in MiB."),
+  SKILL_RUNNER_ESTIMATED_MEM_PER_RUN_MB: whole(1, capacity.estimatedMemPerRunMb).describe(
+    "Memory one run needs, in MiB.",
+  ),
+  SKILL_RUNNER_FD_RESERVE: whole(0, capacity.fdReserve).describe("File descriptors kept free."),
+  SKILL_RUNNER_ESTIMATED_FD_PER_RUN: whole(1, capacity.estimatedFdPerRun).describe(
+    "File descriptors one run needs.",
+  ),
+  SKILL_RUNNER_PID_RESERVE: whole(0, capacity.pidReserve).describe("Processes kept free."),
+  SKILL_RUNNER_ESTIMATED_PID_PER_RUN: whole(1, capacity.estimatedPidPerRun).describe(
+    "Processes one run needs.",
+  ),
+  SKILL_RUNNER_FALLBACK_MAX_CONCURRENT: whole(1, capacity.fallbackMaxConcurrent).describe(
+    "Runs at once where the machine's limits cannot be read.",
+  ),
+});
+
+export type Config = ReturnType<typeof readConfig>;
+
+/**
+ * Reads the server's settings. An empty variable counts as unset, as in compose files.
+ * @param home folder that relative paths start from
+ * @throws Error naming every variable that is wrong, and how
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>, home: string) {
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ""),
+  );
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
+    throw new Error(`These environment variables cannot be used:\n${lines.join("\n")}`);
+  }
+  const values = parsed.data;
+  const dataDir = resolve(home, values.SKILL_RUNNER_DATA_DIR);
+  const prefix = values.NPM_CONFIG_PREFIX ?? join(dataDir, "cache", "npm");
+  return {
+    port: values.PORT,
+    host: values.HOST,
+    logLevel: values.LOG_LEVEL,
+    landlockEnabled: values.LANDLOCK_ENABLED ?? null,
+    dataDir,
+    skillsDir: resolve(home, values.SKILL_RUNNER_SKILLS_DIR),
+    npmPrefix: isAbsolute(prefix) ? prefix : resolve(home, prefix),
+    storage: values.SKILL_RUNNER_STORAGE,
+    maxBodyBytes: values.SKILL_RUNNER_MAX_BODY_BYTES,
+    maxUploadBytes: values.SKILL_RUNNER_MAX_UPLOAD_BYTES,
+    cleanupIntervalHours: values.SKILL_RUNNER_CLEANUP_INTERVAL_HOURS,
+    shutdownGraceSeconds: values.SKILL_RUNNER_SHUTDOWN_GRACE_SECONDS,
+    uploadLimits: {
+      maxEntries: values.SKILL_RUNNER_UPLOAD_MAX_ENTRIES,
+      maxEntryBytes: values.SKILL_RUNNER_UPLOAD_MAX_FILE_BYTES,
+      maxTotalBytes: values.SKILL_RUNNER_UPLOAD_MAX_TOTAL_BYTES,
+      maxRatio: values.SKILL_RUNNER_UPLOAD_MAX_RATIO,
+    },
+    runs: {
+      hardTimeoutSeconds: values.SKILL_RUNNER_ENGINE_HARD_TIMEOUT_SECONDS,
+      maxRepairTurns: values.SKILL_RUNNER_MAX_REPAIR_TURNS,
+      retentionDays: values.SKILL_RUNNER_RETENTION_DAYS,
+      killGraces: {
+        termMs: values.PROCESS_TERMINATE_GRACE_SEC * 1000,
+        killMs: values.PROCESS_KILL_GRACE_SEC * 1000,
+      },
+    },
+    capacity: {
+      maxConcurrentHardCap: values.SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP,
+      maxQueueSize: values.SKILL_RUNNER_MAX_QUEUE_SIZE,
+      cpuFactor: values.SKILL_RUNNER_CPU_FACTOR,
+      memReserveMb: values.SKILL_RUNNER_MEM_RESERVE_MB,
+      estimatedMemPerRunMb: values.SKILL_RUNNER_ESTIMATED_MEM_PER_RUN_MB,
+      fdReserve: values.SKILL_RUNNER_FD_RESERVE,
+      estimatedFdPerRun: values.SKILL_RUNNER_ESTIMATED_FD_PER_RUN,
+      pidReserve: values.SKILL_RUNNER_PID_RESERVE,
+      estimatedPidPerRun: values.SKILL_RUNNER_ESTIMATED_PID_PER_RUN,
+      fallbackMaxConcurrent: values.SKILL_RUNNER_FALLBACK_MAX_CONCURRENT,
+    },
+  };
+}

@@ -1,0 +1,64 @@
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { pino } from "pino";
+import { type Config, readConfig } from "./config.ts";
+import { createRouter } from "./router.ts";
+import { readRoutes } from "./routes.ts";
+import { listen } from "./server.ts";
+import { createServices } from "./services.ts";
+
+const here = dirname(fileURLToPath(import.meta.url));
+/** Milliseconds open connections get to end by themselves. */
+const connectionGraceMs = 2_000;
+
+/** config -> services -> app -> listen -> signals. */
+async function main(config: Config): Promise<void> {
+  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const routes = await readRoutes(join(here, "..", "functions"));
+  const services = await createServices({
+    config,
+    environment: process.env,
+    log,
+    // Loaded when first asked for: most processes never are.
+    openApiDocument: async () => (await import("./openapi.ts")).describeApi(routes),
+  });
+  await services.start();
+  const server = await listen(createRouter(routes, services, log), config.host, config.port);
+  log.info(
+    {
+      url: `http://${config.host}:${server.port}/v1`,
+      data: config.dataDir,
+      skills: config.skillsDir,
+      ...services.capacity.gate.snapshot(),
+    },
+    "skill-runner is ready",
+  );
+
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, "stopping: no new jobs are taken");
+    await services.stop();
+    await server.close(connectionGraceMs);
+    log.info({}, "stopped");
+    process.exit(0);
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+}
+
+try {
+  await main(readConfig(process.env, resolve(process.cwd())));
+} catch (error) {
+  console.error(explain(error));
+  process.exit(1);
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if ("code" in error && error.code === "EADDRINUSE") return `${error.message}. Set PORT to a free one.`;
+  return "code" in error || error.message.startsWith("These environment")
+    ? error.message
+    : (error.stack ?? error.message);
+}

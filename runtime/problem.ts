@@ -1,0 +1,72 @@
+import { type ErrorCode, RunnerError } from "../lib/errors.ts";
+
+/** The one table from what went wrong to how HTTP says it. */
+export const problems: Readonly<Record<ErrorCode, { status: number; title: string }>> = {
+  SKILL_NOT_FOUND: { status: 404, title: "No such skill" },
+  ENGINE_NOT_FOUND: { status: 404, title: "No such engine" },
+  JOB_NOT_FOUND: { status: 404, title: "No such job" },
+  ARTIFACT_NOT_FOUND: { status: 404, title: "No such artifact" },
+  ROUTE_NOT_FOUND: { status: 404, title: "No such endpoint" },
+  METHOD_NOT_ALLOWED: { status: 405, title: "Method not allowed" },
+  REQUEST_INVALID: { status: 422, title: "The request is not as documented" },
+  JSON_INVALID: { status: 400, title: "The body is not valid JSON" },
+  MEDIA_TYPE_UNSUPPORTED: { status: 415, title: "Unsupported media type" },
+  BODY_TOO_LARGE: { status: 413, title: "The body is too large" },
+  PATH_INVALID: { status: 400, title: "Invalid path" },
+  CURSOR_INVALID: { status: 400, title: "Invalid cursor" },
+  INPUT_INVALID: { status: 400, title: "The input does not fit the skill" },
+  PARAMETER_INVALID: { status: 400, title: "The parameters do not fit the skill" },
+  OPTION_INVALID: { status: 400, title: "Invalid option" },
+  SKILL_ENGINE_UNSUPPORTED: { status: 400, title: "The skill does not run on this engine" },
+  SKILL_EXECUTION_MODE_UNSUPPORTED: { status: 400, title: "The skill does not run in this mode" },
+  MODEL_INVALID: { status: 400, title: "Invalid model" },
+  ARCHIVE_INVALID: { status: 400, title: "The archive cannot be used" },
+  ARCHIVE_TOO_LARGE: { status: 413, title: "The archive unpacks to too much" },
+  UPLOAD_INVALID: { status: 400, title: "The upload cannot be used" },
+  RANGE_NOT_SATISFIABLE: { status: 416, title: "Range not satisfiable" },
+  SKILL_INVALID: { status: 409, title: "The skill package is broken" },
+  ENGINE_NOT_INSTALLED: { status: 409, title: "The engine is not installed" },
+  JOB_STATE_CONFLICT: { status: 409, title: "The job is in another state" },
+  RESULT_NOT_READY: { status: 409, title: "The result is not ready" },
+  QUEUE_FULL: { status: 429, title: "The job queue is full" },
+  SHUTTING_DOWN: { status: 503, title: "The server is shutting down" },
+  STORAGE_FAILED: { status: 503, title: "The storage failed" },
+  INTERNAL: { status: 500, title: "Internal error" },
+};
+
+/** RFC 9457 problem details, with our stable `code` and, for checks, `errors` with JSON pointers (RFC 6901). */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: ErrorCode;
+  errors?: { pointer: string; detail: string; code?: string }[];
+}
+
+/** Says an error in HTTP. What is no RunnerError tells the caller nothing: its text may hold paths and secrets. */
+export function problemResponse(error: unknown): Response {
+  const known =
+    error instanceof RunnerError
+      ? error
+      : new RunnerError("INTERNAL", "The server failed. Its log says why.");
+  const { status, title } = problems[known.code];
+  const body: Problem = {
+    type: `urn:skill-runner:problem:${known.code.toLowerCase().replaceAll("_", "-")}`,
+    title,
+    status,
+    detail: known.message,
+    code: known.code,
+  };
+  if (known.issues.length > 0) {
+    body.errors = known.issues.map(({ pointer, message, code }) => ({
+      pointer,
+      detail: message,
+      ...(code === undefined ? {} : { code }),
+    }));
+  }
+  const headers: Record<string, string> = { "content-type": "application/problem+json" };
+  if (known.retryAfterSeconds !== undefined)
+    headers["retry-after"] = String(Math.ceil(known.retryAfterSeconds));
+  return new Response(JSON.stringify(body), { status, headers });
+}
