@@ -17,6 +17,8 @@ export interface TurnRequest {
   /** Output schema in the strict form of structured output, or null when there is none or it cannot be expressed. */
   outputSchema: Record<string, unknown> | null;
   sandbox: SandboxIntent;
+  /** The environment the agent will have, before what the adapter adds. */
+  environment: Readonly<Record<string, string>>;
   /** The skill's own config for this agent, as text (format is the agent's), or null. */
   skillConfig: string | null;
 }

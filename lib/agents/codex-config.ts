@@ -4,6 +4,32 @@ import type { TurnRequest } from "./agent.ts";
 
 type Table = Record<string, unknown>;
 
+/** What a skill or a user cannot change: who approves, where tools may write, and no calls home that nobody asked for. */
+function enforced(turn: TurnRequest): Table {
+  const { OPENAI_BASE_URL: baseUrl, UV_CACHE_DIR, UV_PROJECT_ENVIRONMENT } = turn.environment;
+  return {
+    approval_policy: "never",
+    sandbox_mode: turn.sandbox === "workspace-write" ? "workspace-write" : "danger-full-access",
+    sandbox_workspace_write: {
+      network_access: true,
+      // Without its cache uv cannot run a skill's script.
+      writable_roots: [UV_CACHE_DIR, UV_PROJECT_ENVIRONMENT].filter((folder) => folder !== undefined),
+    },
+    // Codex hands its whole environment to the tools it runs; its own keys are none of their business.
+    shell_environment_policy: { exclude: keyVariables },
+    // Codex reads no OPENAI_BASE_URL by itself.
+    ...(baseUrl === undefined ? {} : { openai_base_url: baseUrl }),
+    analytics: { enabled: false },
+    check_for_update_on_startup: false,
+    // An endpoint that cannot be reached is retried for ever otherwise.
+    features: { plugins: false, unbounded_connection_retries: false },
+    skills: { bundled: { enabled: false } },
+  };
+}
+
+/** Variables that hold a key for codex itself. */
+export const keyVariables = ["CODEX_API_KEY", "OPENAI_API_KEY"];
+
 /**
  * The settings of one turn as `-c key=value` arguments, lowest layer first: the skill's own config, the run's options,
  * what the server enforces. Arguments, because codex's config.toml is one shared file and two runs must not race on it.
@@ -11,17 +37,22 @@ type Table = Record<string, unknown>;
  */
 export function codexConfigArgs(turn: TurnRequest): string[] {
   const run: Table = turn.effort === null ? {} : { model_reasoning_effort: turn.effort };
-  const enforced: Table = {
-    approval_policy: "never",
-    sandbox_mode: turn.sandbox === "workspace-write" ? "workspace-write" : "danger-full-access",
-    sandbox_workspace_write: { network_access: true },
-  };
-  const settings = { ...flatten(skillTable(turn.skillConfig)), ...flatten(run), ...flatten(enforced) };
+  const settings = { ...flatten(skillTable(turn.skillConfig)), ...flatten(run), ...flatten(enforced(turn)) };
   return Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${tomlValue(value)}`]);
 }
 
 /** Root keys that reach outside the run: servers to start, providers and endpoints that would receive the keys. */
-const reserved = ["mcp_servers", "model_providers", "model_provider", "profiles", "projects", "notify"];
+const reserved = [
+  "mcp_servers",
+  "model_providers",
+  "model_provider",
+  "openai_base_url",
+  "profiles",
+  "projects",
+  "notify",
+  "shell_environment_policy",
+  "sandbox_workspace_write",
+];
 
 function skillTable(config: string | null): Table {
   if (config === null) return {};

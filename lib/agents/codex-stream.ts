@@ -106,14 +106,15 @@ function toolCall(call: Item): { tool: string; input: unknown } | null {
 }
 
 function kindOf(message: string): FailureKind {
-  if (
-    /\b401\b|unauthorized|not logged in|missing (bearer|api key)|invalid api key|refresh token/i.test(message)
-  )
-    return "auth";
+  if (authFailure.test(message)) return "auth";
   if (/no rollout found/i.test(message)) return "session";
-  if (/\b(4\d\d|5\d\d)\b|stream disconnected|exceeded retry|model/i.test(message)) return "model";
+  if (/\b[45]\d\d\b|stream disconnected|exceeded retry|high demand|usage limit|model/i.test(message))
+    return "model";
   return "other";
 }
+
+const authFailure =
+  /\b401\b|unauthorized|not logged in|invalid api key|refresh token|missing environment variable: `\w*(KEY|TOKEN)`/i;
 
 function parseJson(text: string): unknown {
   try {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Agent } from "./agent.ts";
-import { codexConfigArgs } from "./codex-config.ts";
+import { codexConfigArgs, keyVariables } from "./codex-config.ts";
 import { codexModels } from "./codex-models.ts";
 import { explainCodexStderr, parseCodexLine } from "./codex-stream.ts";
 
@@ -11,7 +11,7 @@ export const codex: Agent = {
   npmPackage: "@openai/codex",
   knownGoodVersion: "0.169.0",
   binary: "codex",
-  skillsFolder: ".codex/skills",
+  skillsFolder: ".agents/skills",
   invokeLine: (skillId) => `$${skillId}`,
   credentialFiles: ["auth.json"],
   configFolder: ".codex",
@@ -24,7 +24,7 @@ export const codex: Agent = {
     "OPENAI_ORGANIZATION",
     "OPENAI_PROJECT",
   ],
-  keyVariables: ["CODEX_API_KEY", "OPENAI_API_KEY"],
+  keyVariables,
   capabilities: {
     resume: true,
     outputSchema: true,
@@ -33,6 +33,7 @@ export const codex: Agent = {
   models: codexModels,
   skillConfigFile: "codex_config.toml",
   command(turn) {
+    const { OPENAI_API_KEY, CODEX_API_KEY } = turn.environment;
     const schemaFile = join(turn.turnDir, "output.schema.json");
     const args = turn.sessionId === null ? ["exec"] : ["exec", "resume"];
     args.push("--skip-git-repo-check", "--json", ...codexConfigArgs(turn));
@@ -41,7 +42,8 @@ export const codex: Agent = {
     if (turn.sessionId !== null) args.push(turn.sessionId);
     return {
       args: [...args, "-"],
-      env: {},
+      // The built-in provider takes a key from CODEX_API_KEY only; OPENAI_API_KEY is what people have.
+      env: OPENAI_API_KEY === undefined || CODEX_API_KEY !== undefined ? {} : { CODEX_API_KEY: OPENAI_API_KEY },
       files: turn.outputSchema === null ? {} : { [schemaFile]: JSON.stringify(turn.outputSchema) },
     };
   },

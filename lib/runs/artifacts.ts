@@ -2,6 +2,7 @@ import { copyFile, mkdir, readdir, readFile, realpath, stat } from "node:fs/prom
 import { basename, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { Issue } from "../errors.ts";
 import { isJsonObject } from "../json.ts";
+import type { ArtifactField } from "../skills/index.ts";
 import type { RunPaths } from "./paths.ts";
 
 export interface Artifact {
@@ -9,13 +10,6 @@ export interface Artifact {
   path: string;
   role: string | null;
   bytes: number;
-}
-
-export interface ArtifactField {
-  name: string;
-  kind: "artifact" | "artifact-manifest" | "file";
-  role: string | null;
-  required: boolean;
 }
 
 export interface CollectedArtifacts {
@@ -27,31 +21,6 @@ export interface CollectedArtifacts {
 }
 
 const maxFiles = 10_000;
-
-/** The output properties that name files, read from their `x-type` (also inside top-level oneOf and anyOf branches). */
-export function artifactFields(schema: Record<string, unknown> | undefined): ArtifactField[] {
-  if (schema === undefined) return [];
-  const fields = new Map<string, ArtifactField>();
-  const required = Array.isArray(schema.required) ? schema.required : [];
-  const properties = isJsonObject(schema.properties) ? schema.properties : {};
-  for (const [name, property] of Object.entries(properties)) {
-    const kind = isJsonObject(property) ? property["x-type"] : undefined;
-    if (!isJsonObject(property) || (kind !== "artifact" && kind !== "artifact-manifest" && kind !== "file"))
-      continue;
-    const role = property["x-role"];
-    fields.set(name, {
-      name,
-      kind,
-      role: typeof role === "string" ? role : null,
-      required: required.includes(name),
-    });
-  }
-  for (const branch of [schema.oneOf, schema.anyOf].flat()) {
-    if (!isJsonObject(branch)) continue;
-    for (const field of artifactFields(branch)) if (!fields.has(field.name)) fields.set(field.name, field);
-  }
-  return [...fields.values()];
-}
 
 /** Finds the file behind every artifact field, and everything else the agent left in `artifacts/`. */
 export async function collectArtifacts(

@@ -3,8 +3,8 @@ import { basename, join } from "node:path";
 import type { TurnSummary } from "../agents/index.ts";
 import type { Issue } from "../errors.ts";
 import { isJsonObject } from "../json.ts";
-import { dropNullOptionals, type Skill, type SkillValidators } from "../skills/index.ts";
-import { type Artifact, artifactFields, collectArtifacts, filesBelow } from "./artifacts.ts";
+import { artifactFields, dropNullOptionals, type Skill, type SkillValidators } from "../skills/index.ts";
+import { type Artifact, collectArtifacts, filesBelow } from "./artifacts.ts";
 import { extractJson, type RepairLevel } from "./extract-json.ts";
 import type { RunPaths } from "./paths.ts";
 

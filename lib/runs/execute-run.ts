@@ -44,8 +44,9 @@ export async function executeRun(
       agent.capabilities.outputSchema && skill.schemas.output ? toStrictSchema(skill.schemas.output) : null;
     let prompt = firstPrompt(skill, agent, run, paths.workspace);
     for (let repairs = 0; ; repairs++) {
+      const asked = progress.run.session_id;
       const outcome = await oneTurn(context, progress, { skill, agent, installation, strict, prompt, stop });
-      const failure = judgeTurn(outcome, stop.signal, agent.id);
+      const failure = judgeTurn(outcome, stop.signal, agent.id, asked);
       if (failure) return stopped(failure);
       const answer = await converge(skill, context.validators, paths, outcome.summary);
       if (answer.issues.length === 0) return succeed(progress, answer, outcome, repairs);
@@ -74,6 +75,13 @@ async function oneTurn(context: RunContext, progress: RunProgress, parts: TurnPa
   const { run, paths } = progress;
   const logs = turnPaths(paths, run.turns);
   await mkdir(logs.folder, { recursive: true });
+  const env = agentEnvironment(agent, {
+    server: context.serverEnvironment,
+    npmPrefix: context.npmPrefix,
+    runId: run.request_id,
+    temporaryFolder: paths.temporary,
+    extra: await context.secrets.read(run.request_id),
+  });
   const command = agent.command({
     skillId: skill.id,
     workspace: paths.workspace,
@@ -83,14 +91,8 @@ async function oneTurn(context: RunContext, progress: RunProgress, parts: TurnPa
     sessionId: run.session_id,
     outputSchema: parts.strict,
     sandbox: context.sandbox,
+    environment: env,
     skillConfig: await skillConfig(skill, agent),
-  });
-  const env = agentEnvironment(agent, {
-    server: context.serverEnvironment,
-    npmPrefix: context.npmPrefix,
-    runId: run.request_id,
-    temporaryFolder: paths.temporary,
-    extra: await context.secrets.read(run.request_id),
   });
   const spawn = { executable: parts.installation.path, args: command.args };
   const wrapped = await withPythonRuntime(skill, spawn, { cwd: paths.workspace, env, signal: stop.signal });

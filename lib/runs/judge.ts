@@ -13,8 +13,14 @@ const codes: Readonly<Record<FailureKind, string>> = {
 /**
  * Whether a turn failed, and why. The stream is believed first, then the exit code: there are CLIs that exit with 0
  * after a failure and CLIs that print an error and succeed.
+ * @param askedSession the session the turn was to go on with, or null
  */
-export function judgeTurn(outcome: TurnOutcome, signal: AbortSignal, engine: string): RunError | null {
+export function judgeTurn(
+  outcome: TurnOutcome,
+  signal: AbortSignal,
+  engine: string,
+  askedSession: string | null,
+): RunError | null {
   const { summary } = outcome;
   if (signal.aborted) return stopError(signal.reason, engine);
   if (outcome.spawnError !== null) {
@@ -22,6 +28,10 @@ export function judgeTurn(outcome: TurnOutcome, signal: AbortSignal, engine: str
       code: "ENGINE_START_FAILED",
       message: `The ${engine} CLI could not be started (${outcome.spawnError}).`,
     };
+  }
+  // Codex quietly starts a new thread for an id it cannot read: such an answer knows nothing of the run.
+  if (askedSession !== null && summary.sessionId !== null && summary.sessionId !== askedSession) {
+    return { code: "SESSION_RESUME_FAILED", message: `The ${engine} CLI did not go on with the run's session.` };
   }
   if (summary.failure) {
     const advice =

@@ -13,6 +13,7 @@ export type SchemaValidator = (value: unknown) => Issue[];
 export function createAjv({ checksSchemas }: { checksSchemas: boolean }): Ajv2020 {
   const ajv = new Ajv2020({
     allErrors: true,
+    verbose: true,
     strict: false,
     logger: false,
     meta: checksSchemas,

@@ -2,6 +2,8 @@ import { posix } from "node:path";
 import type { Ajv2020 } from "ajv/dist/2020.js";
 import type { Issue } from "../errors.ts";
 import { isJsonObject } from "../json.ts";
+import { isArtifactKind } from "./artifact-fields.ts";
+import { declaredProperties } from "./declared-properties.ts";
 import { jsonPointer } from "./json-pointer.ts";
 import { explainErrors } from "./schema-errors.ts";
 import { createAjv } from "./schema-validator.ts";
@@ -9,7 +11,6 @@ import {
   type Findings,
   type JsonSchema,
   type SchemaKey,
-  type Skill,
   type SkillManifest,
   type SkillSchemas,
   schemaKeys,
@@ -84,7 +85,7 @@ function schemaIssues(ajv: Ajv2020, key: SchemaKey, schema: unknown): Issue[] {
     return [{ pointer: "/type", message: 'must be "object" at the top level' }];
   }
   if (schema.$async === true) return [{ pointer: "/$async", message: "is not supported" }];
-  const extensions = declaredProperties(schema).flatMap(({ path, property }) =>
+  const extensions = declaredProperties(schema).flatMap(({ path, schema: property }) =>
     keywordIssues(key, property).map(([keyword, message]) => ({
       pointer: jsonPointer([...path, keyword]),
       message,
@@ -115,7 +116,7 @@ function keywordIssues(key: SchemaKey, property: JsonSchema): [keyword: string, 
   }
   const type = property["x-type"];
   if (key !== "output" || type === undefined) return issues;
-  if (type !== "artifact" && type !== "artifact-manifest" && type !== "file") {
+  if (!isArtifactKind(type)) {
     issues.push(["x-type", 'must be "artifact", "artifact-manifest" or "file"']);
   } else if (type !== "file" && (typeof property["x-role"] !== "string" || property["x-role"] === "")) {
     issues.push(["x-role", `is required beside x-type "${type}"`]);
@@ -124,39 +125,4 @@ function keywordIssues(key: SchemaKey, property: JsonSchema): [keyword: string, 
     issues.push(["type", 'must be "string": the value is the path of the manifest']);
   }
   return issues;
-}
-
-/** Properties of the top level and of the branches of a top-level oneOf/anyOf. */
-function declaredProperties(schema: JsonSchema) {
-  const places = [{ base: [] as PropertyKey[], holder: schema }];
-  for (const union of ["oneOf", "anyOf"]) {
-    const branches = schema[union];
-    if (!Array.isArray(branches)) continue;
-    for (const [index, holder] of branches.entries()) {
-      if (isJsonObject(holder)) places.push({ base: [union, index], holder });
-    }
-  }
-  return places.flatMap(({ base, holder }) =>
-    Object.entries(isJsonObject(holder.properties) ? holder.properties : {}).flatMap(([name, property]) =>
-      isJsonObject(property) ? [{ path: [...base, "properties", name], name, property }] : [],
-    ),
-  );
-}
-
-export interface ArtifactField {
-  name: string;
-  type: "artifact" | "artifact-manifest" | "file";
-  role: string | null;
-}
-
-/** The output fields whose value is the path of a file the agent wrote. */
-export function artifactFields(skill: Pick<Skill, "schemas">): ArtifactField[] {
-  const fields = new Map<string, ArtifactField>();
-  for (const { name, property } of declaredProperties(skill.schemas.output ?? {})) {
-    const type = property["x-type"];
-    if (type !== "artifact" && type !== "artifact-manifest" && type !== "file") continue;
-    const role = typeof property["x-role"] === "string" ? property["x-role"] : null;
-    fields.set(name, { name, type, role });
-  }
-  return [...fields.values()];
 }

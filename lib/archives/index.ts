@@ -1,0 +1,5 @@
+export { type BundleFile, streamZip } from "./bundle.ts";
+export { type ExtractOptions, extractZip } from "./extract.ts";
+export type { ExtractLimits } from "./limits.ts";
+export { type MultipartForm, type MultipartOptions, receiveMultipart } from "./multipart.ts";
+export type { ReceivedFile } from "./part-store.ts";

@@ -1,0 +1,60 @@
+import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openEventLog, readEvents } from "./event-log.ts";
+
+let folder: string;
+let path: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "events-"));
+  path = join(folder, "run", "events.jsonl");
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const run = { runId: "R", engine: "codex" };
+const meta = { attempt: 1, turn: 1 };
+
+test("numbers events from 1 without a gap, in the order they were told, also over reopening", async () => {
+  const first = await openEventLog(path, run);
+  for (let n = 1; n <= 500; n++) first.append("diagnostic.warning", { n }, meta);
+  await first.close();
+  const second = await openEventLog(path, run);
+  expect(second.append("diagnostic.warning", { n: 501 }, meta).seq).toBe(501);
+  await second.close();
+  const events = await readEvents(path, {});
+  expect(events.map((event) => event.seq)).toEqual(Array.from({ length: 501 }, (_, n) => n + 1));
+  expect(events.at(-1)).toMatchObject({ protocol_version: "fcmp/1.0", run_id: "R", data: { n: 501 }, meta });
+});
+
+test("what was flushed is on disk while the log is still open", async () => {
+  const log = await openEventLog(path, run);
+  log.append("diagnostic.warning", {}, meta);
+  await log.flushed();
+  expect(await readEvents(path, {})).toHaveLength(1);
+  await log.close();
+});
+
+test("a torn last line is cut off, and its number given again", async () => {
+  const log = await openEventLog(path, run);
+  log.append("a", {}, meta);
+  log.append("b", {}, meta);
+  await log.close();
+  await appendFile(path, '{"protocol_version":"fcmp/1.0","run_id":"R","se');
+  const again = await openEventLog(path, run);
+  expect(again.append("c", {}, meta).seq).toBe(3);
+  await again.close();
+  expect((await readFile(path, "utf8")).trimEnd().split("\n")).toHaveLength(3);
+});
+
+test("reads a range", async () => {
+  const log = await openEventLog(path, run);
+  for (let n = 1; n <= 20; n++) log.append("x", {}, meta);
+  await log.close();
+  const seqs = async (range: Parameters<typeof readEvents>[1]) =>
+    (await readEvents(path, range)).map((event) => event.seq);
+  expect(await seqs({ from: 18 })).toEqual([18, 19, 20]);
+  expect(await seqs({ from: 3, to: 5 })).toEqual([3, 4, 5]);
+  expect(await seqs({ limit: 2 })).toEqual([1, 2]);
+  expect(await readEvents(join(folder, "none"), {})).toEqual([]);
+});

@@ -1,0 +1,20 @@
+export { type ArtifactField, type ArtifactKind, artifactFields } from "./artifact-fields.ts";
+export { describeSkill, describeSkillInFull } from "./describe.ts";
+export { type FileInput, type InputSplit, splitInputs, validateUploadedInput } from "./inputs.ts";
+export { dropNullOptionals } from "./null-optionals.ts";
+export { buildPrompt, buildRepairPrompt, type PromptParts } from "./prompt.ts";
+export { createSkillRegistry, type SkillRegistry, type SkillRegistryOptions } from "./registry.ts";
+export type { SnapshotOptions } from "./runtime-sections.ts";
+export { createSchemaValidator, type SchemaValidator } from "./schema-validator.ts";
+export type {
+  ExecutionMode,
+  FrontMatter,
+  JsonSchema,
+  SchemaKey,
+  Skill,
+  SkillManifest,
+  SkillSchemas,
+} from "./skill.ts";
+export { snapshotSkill } from "./snapshot.ts";
+export { toStrictSchema } from "./strict-schema.ts";
+export { createValidators, type SkillValidators, validateInlineInput } from "./validation.ts";
