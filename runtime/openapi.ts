@@ -20,10 +20,10 @@ const problem = z
   .meta({ id: "Problem", description: "RFC 9457 problem details." });
 
 /** Describes every mounted function in OpenAPI 3.1: the same declarations that check the requests. */
-export function describeApi(routes: readonly Route[]): object {
+export async function describeApi(routes: readonly Route[]): Promise<object> {
   const paths: ZodOpenApiPathsObject = {};
-  for (const { template, method, fn } of routes) {
-    paths[template] = { ...paths[template], [method]: describeOperation(template, method, fn) };
+  for (const { template, method, load } of routes) {
+    paths[template] = { ...paths[template], [method]: describeOperation(template, method, await load()) };
   }
   return createDocument(
     {

@@ -9,9 +9,9 @@ import type { Route } from "./routes.ts";
 /** Mounts every route on Hono. HEAD is answered by GET; a known path with another method gets 405 and Allow. */
 export function createRouter(routes: readonly Route[], services: Services, log: Log): Hono {
   const app = new Hono();
-  for (const { method, pattern, fn } of routes) {
-    app.on(method, pattern, (context) =>
-      execute(fn, { params: context.req.param(), request: context.req.raw, services }, log),
+  for (const { method, pattern, load } of routes) {
+    app.on(method, pattern, async (context) =>
+      execute(await load(), { params: context.req.param(), request: context.req.raw, services }, log),
     );
   }
   for (const [pattern, allow] of allowedMethods(routes)) {

@@ -13,31 +13,40 @@ export interface Route {
   pattern: string;
   /** OpenAPI's spelling: `/v1/jobs/{request_id}/artifacts/{path}`. */
   template: string;
-  fn: RunnerFunction;
+  /** Loads the file when it is first called, and keeps it: a process start reads none of them. */
+  load(): Promise<RunnerFunction>;
 }
 
 /**
  * Reads functions/: `v1/jobs/[request_id]/index.get.ts` is GET /v1/jobs/{request_id}, `[...path].get.ts` takes the rest
  * of the path. Fixed names come before parameters, so that they win. `_shared/` holds what several endpoints use.
  * @param folder functions/ as source (.ts) or as built (.js)
- * @throws Error for a file whose name is no route, or that exports no function
+ * @throws Error for a file whose name is no route
  */
 export async function readRoutes(folder: string): Promise<Route[]> {
   const files = (await readdir(folder, { recursive: true }))
     .filter((file) => /\.(ts|js)$/.test(file) && !/\.test\.ts$/.test(file) && !file.startsWith("_"))
     .sort(fixedFirst);
-  return Promise.all(
-    files.map(async (file) => {
-      const module: { default?: unknown } = await import(pathToFileURL(join(folder, file)).href);
-      if (!isRunnerFunction(module.default))
-        throw new Error(`functions/${file} must export defineFunction(...) as its default`);
-      return { ...routeOf(file), fn: module.default };
-    }),
-  );
+  return files.map((file) => {
+    let loading: Promise<RunnerFunction> | undefined;
+    return {
+      ...routeOf(file),
+      load() {
+        loading ??= loadFunction(folder, file);
+        return loading;
+      },
+    };
+  });
+}
+
+async function loadFunction(folder: string, file: string): Promise<RunnerFunction> {
+  const module: { default?: unknown } = await import(pathToFileURL(join(folder, file)).href);
+  if (isRunnerFunction(module.default)) return module.default;
+  throw new Error(`functions/${file} must export defineFunction(...) as its default`);
 }
 
 /** The route a file's path spells. */
-export function routeOf(file: string): Omit<Route, "fn"> {
+export function routeOf(file: string): Omit<Route, "load"> {
   const match = /^(.*)\.(\w+)\.(?:ts|js)$/.exec(file);
   const method = methods.find((candidate) => candidate === match?.[2]);
   if (!match?.[1] || method === undefined) {

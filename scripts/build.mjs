@@ -21,6 +21,22 @@ export function sourceStamp() {
   return hash.digest("hex");
 }
 
+// zod brings its messages in fifty languages; a start would read them all.
+const englishOnly = {
+  name: "zod-english-only",
+  setup(bundler) {
+    bundler.onResolve({ filter: /locales\/index\.js$/ }, (found) =>
+      found.importer.includes("/node_modules/zod/")
+        ? { path: join(found.resolveDir, "../locales/en.js"), namespace: "zod-en" }
+        : null,
+    );
+    bundler.onLoad({ filter: /.*/, namespace: "zod-en" }, (file) => ({
+      contents: `export { default as en } from ${JSON.stringify(file.path)};`,
+      resolveDir: dirname(file.path),
+    }));
+  },
+};
+
 export async function build() {
   const stamp = sourceStamp();
   const out = join(root, "dist");
@@ -42,7 +58,10 @@ export async function build() {
     chunkNames: "chunks/[name]-[hash]",
     sourcemap: true,
     sourcesContent: false,
+    minifySyntax: true,
+    minifyWhitespace: true,
     legalComments: "none",
+    plugins: [englishOnly],
     logLevel: "warning",
     // swagger-ui-dist is files to serve, not code to run.
     external: ["swagger-ui-dist"],

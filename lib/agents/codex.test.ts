@@ -150,16 +150,24 @@ describe("the command", () => {
   });
 
   test("takes the key and the endpoint that people set for OpenAI", () => {
-    const environment = { OPENAI_API_KEY: "k", OPENAI_BASE_URL: "http://127.0.0.1:1/v1", UV_CACHE_DIR: "/cache/uv" };
+    const environment = {
+      OPENAI_API_KEY: "k",
+      OPENAI_BASE_URL: "http://127.0.0.1:1/v1",
+      UV_CACHE_DIR: "/cache/uv",
+    };
     const command = codex.command({ ...turn, environment });
     expect(command.env).toEqual({ CODEX_API_KEY: "k" });
     expect(command.args).toContain('openai_base_url="http://127.0.0.1:1/v1"');
-    expect(command.args.find((arg) => arg.startsWith("sandbox_workspace_write.writable_roots"))).toContain("/cache/uv");
+    expect(command.args.find((arg) => arg.startsWith("sandbox_workspace_write.writable_roots"))).toContain(
+      "/cache/uv",
+    );
     expect(codex.command({ ...turn, environment: { ...environment, CODEX_API_KEY: "own" } }).env).toEqual({});
   });
 
   test("keeps its own keys from the tools it runs", () => {
-    const policy = codex.command(turn).args.find((arg) => arg.startsWith("shell_environment_policy.exclude="));
+    const policy = codex
+      .command(turn)
+      .args.find((arg) => arg.startsWith("shell_environment_policy.exclude="));
     expect(policy).toMatch(/CODEX_API_KEY.*OPENAI_API_KEY/);
   });
 

@@ -43,7 +43,8 @@ export const codex: Agent = {
     return {
       args: [...args, "-"],
       // The built-in provider takes a key from CODEX_API_KEY only; OPENAI_API_KEY is what people have.
-      env: OPENAI_API_KEY === undefined || CODEX_API_KEY !== undefined ? {} : { CODEX_API_KEY: OPENAI_API_KEY },
+      env:
+        OPENAI_API_KEY === undefined || CODEX_API_KEY !== undefined ? {} : { CODEX_API_KEY: OPENAI_API_KEY },
       files: turn.outputSchema === null ? {} : { [schemaFile]: JSON.stringify(turn.outputSchema) },
     };
   },

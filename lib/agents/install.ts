@@ -1,6 +1,5 @@
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { execa } from "execa";
 import type { Agent } from "./agent.ts";
 
 export interface InstallOptions {
@@ -18,6 +17,8 @@ export interface InstallOptions {
 export async function installAgent(agent: Agent, options: InstallOptions): Promise<string> {
   await mkdir(options.npmPrefix, { recursive: true });
   const target = `${agent.npmPackage}@${options.version ?? agent.knownGoodVersion}`;
+  // Loaded when first needed: it is a third of what a start would read.
+  const { execa } = await import("execa");
   const result = await execa(
     "npm",
     ["install", "--global", "--prefix", options.npmPrefix, "--no-fund", "--no-audit", target],

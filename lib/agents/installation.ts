@@ -1,6 +1,5 @@
 import { access, constants, stat } from "node:fs/promises";
 import { basename, delimiter, join } from "node:path";
-import { execa } from "execa";
 import type { Agent } from "./agent.ts";
 
 /** Where a CLI lies and what it says of itself. */
@@ -66,6 +65,8 @@ async function describe(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<Installation> {
   // cleanEnv: asking a version needs no key, and a broken binary gets none.
+  // Loaded when first needed: it is a third of what a start would read.
+  const { execa } = await import("execa");
   const result = await execa(path, ["--version"], {
     reject: false,
     timeout: versionTimeoutMs,

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -91,7 +91,7 @@ async function inflate(
     });
     const inflater = compressionMethod === 0 ? new PassThrough() : createInflateRaw();
     await pipeline(packed, inflater, budget.meter(entry), (chunks: AsyncIterable<Buffer>) =>
-      file.writeFile(chunks),
+      writeFile(file, chunks),
     );
     // bytes after the end of the deflate stream would let an entry pose as less compressed than it is
     if ("bytesWritten" in inflater && inflater.bytesWritten !== compressedSize) throw damagedEntry(entry);

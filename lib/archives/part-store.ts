@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { open, rm } from "node:fs/promises";
+import { open, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { RunnerError } from "../errors.ts";
@@ -67,7 +67,7 @@ export class PartStore {
 async function writeNew(path: string, content: Readable): Promise<number> {
   const file = await open(path, "wx", 0o600);
   try {
-    await file.writeFile(content);
+    await writeFile(file, content);
     return (await file.stat()).size;
   } finally {
     await file.close();

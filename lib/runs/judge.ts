@@ -31,7 +31,10 @@ export function judgeTurn(
   }
   // Codex quietly starts a new thread for an id it cannot read: such an answer knows nothing of the run.
   if (askedSession !== null && summary.sessionId !== null && summary.sessionId !== askedSession) {
-    return { code: "SESSION_RESUME_FAILED", message: `The ${engine} CLI did not go on with the run's session.` };
+    return {
+      code: "SESSION_RESUME_FAILED",
+      message: `The ${engine} CLI did not go on with the run's session.`,
+    };
   }
   if (summary.failure) {
     const advice =

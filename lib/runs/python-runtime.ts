@@ -1,6 +1,5 @@
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { execa } from "execa";
 import type { Skill } from "../skills/index.ts";
 
 const probeTimeoutMs = 120_000;
@@ -35,6 +34,8 @@ export async function withPythonRuntime(
     ...runtime.dependencies.flatMap((name) => ["--with", name]),
     "--",
   ];
+  // Loaded when first needed: it is a third of what a start would read.
+  const { execa } = await import("execa");
   const probe = await execa(uv, [...wrapper, "python", "-c", ""], {
     cwd: context.cwd,
     env: context.env,

@@ -2,7 +2,6 @@ import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { finished } from "node:stream/promises";
-import { execa } from "execa";
 import type { Agent, AgentCommand, AgentEvent, TurnSummary } from "../agents/index.ts";
 import { createTurnSummary, trackingVariable } from "../agents/index.ts";
 import { createLineSplitter } from "./line-splitter.ts";
@@ -65,6 +64,10 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     () => take({ type: "warning", message: overflowText }),
   );
   let lastWords = "";
+
+  // Loaded when first needed: it is a third of what a start would read.
+
+  const { execa } = await import("execa");
 
   const child = execa(options.executable, command.args, {
     cwd: options.cwd,
