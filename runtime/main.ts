@@ -13,7 +13,10 @@ const connectionGraceMs = 2_000;
 
 /** config -> services -> app -> listen -> signals. */
 async function main(config: Config): Promise<void> {
-  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const log = pino(
+    { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 1, sync: true }),
+  );
   const routes = await readRoutes(join(here, "..", "functions"));
   const services = await createServices({
     config,
