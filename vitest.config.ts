@@ -1,10 +1,25 @@
 import { defineConfig } from "vitest/config";
 
+/**
+ * `unit` needs nothing but node_modules. `real` drives the real agent CLIs, which scripts/real-clis.mjs installs; CI
+ * runs it as a step of its own, so that it can never be skipped unseen.
+ */
+const exclude = ["**/node_modules/**", "dist/**", "data/**"];
+
 export default defineConfig({
   test: {
-    include: ["**/*.test.ts"],
-    exclude: ["**/node_modules/**", "dist/**", "data/**"],
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    globalSetup: "tests/build-first.ts",
+    projects: [
+      {
+        extends: true,
+        test: { name: "unit", include: ["**/*.test.ts"], exclude: [...exclude, "tests/real/**"] },
+      },
+      {
+        extends: true,
+        test: { name: "real", include: ["tests/real/**/*.test.ts"], exclude, testTimeout: 120_000 },
+      },
+    ],
   },
 });

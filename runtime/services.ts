@@ -41,7 +41,8 @@ export async function createServices({
   const incoming = join(config.dataDir, "incoming");
   const records = openRecordStore(config.storage, join(config.dataDir, "state"));
   const finder = createInstallationFinder(config.npmPrefix, environment);
-  const engines = createEngines({ agents, finder, environment });
+  const sandbox = sandboxIntent(config.landlockEnabled);
+  const engines = createEngines({ agents, finder, sandbox, environment });
   const skills = createSkillRegistry({ root: config.skillsDir, engines: engines.ids });
   const capacity = createCapacity({ settings: config.capacity, probe: () => probeCapacity() });
   let state: "starting" | "ready" | "stopping" = "starting";
@@ -50,7 +51,7 @@ export async function createServices({
     npmPrefix: config.npmPrefix,
     serverEnvironment: environment,
     settings: config.runs,
-    sandbox: sandboxIntent(config.landlockEnabled),
+    sandbox,
     store: createRunStore(records),
     cache: createResultCache(records),
     secrets: createRunSecrets(config.dataDir),

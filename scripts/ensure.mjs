@@ -43,4 +43,7 @@ function readText(path) {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) ensureDependencies();
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  if (process.argv.includes("--build")) await ensureBuild();
+  else ensureDependencies();
+}

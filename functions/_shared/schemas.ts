@@ -115,6 +115,7 @@ export const engineStatus = z
     source: z.enum(["managed", "path"]).nullable(),
     npm_package: z.string(),
     known_good_version: z.string(),
+    sandbox: z.enum(["on", "off", "unavailable"]).nullable(),
     auth_ready: z.boolean(),
     error: z.string().nullable(),
   })

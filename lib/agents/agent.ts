@@ -70,6 +70,8 @@ export interface Agent {
   environment: string[];
   /** Which of `environment` hold a key that stands in for a login. */
   keyVariables: string[];
+  /** Arguments of a command that ends with 0 where the CLI's own sandbox works, costs no model call, and takes no time. */
+  sandboxProbe: string[];
   capabilities: { resume: boolean; outputSchema: boolean; efforts: string[] };
   models: ModelSnapshot[];
   /** Name of the skill's own config file for this agent in its `assets/`, when `engine_configs` names none. */

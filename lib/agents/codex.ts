@@ -25,6 +25,7 @@ export const codex: Agent = {
     "OPENAI_PROJECT",
   ],
   keyVariables,
+  sandboxProbe: ["sandbox", "-c", 'sandbox_mode="workspace-write"', "--", "/bin/true"],
   capabilities: {
     resume: true,
     outputSchema: true,

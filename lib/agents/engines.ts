@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { RunnerError } from "../errors.ts";
-import type { Agent, ModelInfo } from "./agent.ts";
+import type { Agent, ModelInfo, SandboxIntent } from "./agent.ts";
 import type { Installation, InstallationFinder } from "./installation.ts";
 
 export interface EngineStatus {
@@ -12,6 +12,8 @@ export interface EngineStatus {
   source: "managed" | "path" | null;
   npm_package: string;
   known_good_version: string;
+  /** Whether the agent's tools run in the CLI's own sandbox here: by intent, and by what the machine allows. */
+  sandbox: "on" | "off" | "unavailable" | null;
   /** Somebody has logged in, or a key is in the server's environment. */
   auth_ready: boolean;
   error: string | null;
@@ -39,12 +41,13 @@ export interface Engines {
 export interface EnginesOptions {
   agents: readonly Agent[];
   finder: InstallationFinder;
+  sandbox: SandboxIntent;
   /** The server's environment: says whether keys are set and where config folders lie. */
   environment: Readonly<Record<string, string | undefined>>;
 }
 
 /** The agents this server knows, and what the machine has of them. */
-export function createEngines({ agents, finder, environment }: EnginesOptions): Engines {
+export function createEngines({ agents, finder, sandbox, environment }: EnginesOptions): Engines {
   const byId = new Map(agents.map((agent) => [agent.id, agent]));
   const get = (id: string) => {
     const agent = byId.get(id);
@@ -79,6 +82,7 @@ export function createEngines({ agents, finder, environment }: EnginesOptions): 
             source: installation?.source ?? null,
             npm_package: agent.npmPackage,
             known_good_version: agent.knownGoodVersion,
+            sandbox: installation === null ? null : sandboxState(sandbox, installation),
             auth_ready: await authReady(agent, environment),
             error: installation?.error ?? null,
           };
@@ -104,6 +108,11 @@ export function createEngines({ agents, finder, environment }: EnginesOptions): 
       };
     },
   };
+}
+
+function sandboxState(intent: SandboxIntent, installation: Installation): "on" | "off" | "unavailable" {
+  if (intent === "unrestricted") return "off";
+  return installation.sandboxUsable ? "on" : "unavailable";
 }
 
 async function authReady(agent: Agent, environment: EnginesOptions["environment"]): Promise<boolean> {

@@ -9,6 +9,8 @@ export interface Installation {
   source: "managed" | "path";
   /** First line of `--version`, reduced to the number where it has one; null when the CLI would not say. */
   version: string | null;
+  /** The CLI's own sandbox works on this machine (user namespaces, seccomp ... allow it). */
+  sandboxUsable: boolean;
   error: string | null;
 }
 
@@ -17,11 +19,11 @@ export interface InstallationFinder {
   find(agent: Agent): Promise<Installation | null>;
 }
 
-const versionTimeoutMs = 20_000;
+const probeTimeoutMs = 20_000;
 
 /**
- * Looks for CLIs in the managed npm prefix first, then in PATH. The version is asked once per file (path, size, mtime):
- * some CLIs take over a second to say it.
+ * Looks for CLIs in the managed npm prefix first, then in PATH. A file (path, size, mtime)
+ * is asked once for its version and its sandbox: some CLIs take over a second to say it.
  */
 export function createInstallationFinder(
   npmPrefix: string,
@@ -40,7 +42,7 @@ export function createInstallationFinder(
         if (stamp === null) continue;
         const before = known.get(path);
         if (before?.stamp === stamp) return before.installation;
-        const installation = describe(path, index === 0 ? "managed" : "path", environment);
+        const installation = describe(agent, path, index === 0 ? "managed" : "path", environment);
         known.set(path, { stamp, installation });
         return installation;
       }
@@ -60,26 +62,37 @@ async function stampOf(path: string): Promise<string | null> {
 }
 
 async function describe(
+  agent: Agent,
   path: string,
   source: "managed" | "path",
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<Installation> {
-  // cleanEnv: asking a version needs no key, and a broken binary gets none.
   // Loaded when first needed: it is a third of what a start would read.
   const { execa } = await import("execa");
-  const result = await execa(path, ["--version"], {
-    reject: false,
-    timeout: versionTimeoutMs,
-    killSignal: "SIGKILL",
-    stdin: "ignore",
-    maxBuffer: 64 * 1024,
-    extendEnv: false,
-    env: { PATH: environment.PATH, HOME: environment.HOME },
-  });
-  const line = result.stdout.split("\n")[0]?.trim() ?? "";
-  if (result.failed || line === "") {
-    const how = result.exitCode === undefined ? (result.signal ?? "no exit") : `exit ${result.exitCode}`;
-    return { path, source, version: null, error: `${basename(path)} --version did not answer (${how})` };
+  const ask = (args: string[]) =>
+    execa(path, args, {
+      reject: false,
+      timeout: probeTimeoutMs,
+      killSignal: "SIGKILL",
+      stdin: "ignore",
+      maxBuffer: 64 * 1024,
+      // Neither question needs a key, and a broken binary gets none.
+      extendEnv: false,
+      env: { PATH: environment.PATH, HOME: environment.HOME },
+    });
+  const version = await ask(["--version"]);
+  const line = version.stdout.split("\n")[0]?.trim() ?? "";
+  if (version.failed || line === "") {
+    const how = version.exitCode === undefined ? (version.signal ?? "no exit") : `exit ${version.exitCode}`;
+    const error = `${basename(path)} --version did not answer (${how})`;
+    return { path, source, version: null, sandboxUsable: false, error };
   }
-  return { path, source, version: /\d+\.\d+\.\d+[\w.+-]*/.exec(line)?.[0] ?? line, error: null };
+  const sandbox = await ask(agent.sandboxProbe);
+  return {
+    path,
+    source,
+    version: /\d+\.\d+\.\d+[\w.+-]*/.exec(line)?.[0] ?? line,
+    sandboxUsable: !sandbox.failed,
+    error: null,
+  };
 }

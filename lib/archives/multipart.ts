@@ -4,12 +4,20 @@ import { Busboy, type BusboyInstance } from "@fastify/busboy";
 import { RunnerError } from "../errors.ts";
 import { PartStore, type ReceivedFile } from "./part-store.ts";
 import { printable } from "./refusals.ts";
+import {
+  cutShort,
+  findPartProblem,
+  malformed,
+  type PartNames,
+  tooLarge,
+  tooManyFiles,
+} from "./upload-refusals.ts";
 
 export interface MultipartOptions {
   /** Existing folder that the file parts are written to. */
   dir: string;
   /** The part names that may come, each at most once. */
-  allowed: { files: readonly string[]; fields: readonly string[] };
+  allowed: PartNames;
   /** Bytes of the whole body, part headers included. */
   maxBytes: number;
   maxFiles: number;
@@ -58,7 +66,7 @@ export async function receiveMultipart(request: Request, options: MultipartOptio
     return name === undefined || !options.allowed.fields.includes(name);
   }
   function admit(name: string | undefined): boolean {
-    const refusal = findPartProblem(name, seen, options);
+    const refusal = findPartProblem(name, seen, options.allowed);
     if (refusal !== undefined) fail(refusal);
     else if (name !== undefined) seen.add(name);
     return failure === undefined;
@@ -115,7 +123,7 @@ function readContentType(header: string | null): string {
   if (!/^\s*multipart\/form-data\s*(;|$)/i.test(header ?? "")) {
     throw new RunnerError(
       "MEDIA_TYPE_UNSUPPORTED",
-      `Send the upload as multipart/form-data, not as ${printable(header ?? "nothing")}.`,
+      `Send the upload as multipart/form-data; its Content-Type is ${printable(header ?? "")}.`,
     );
   }
   const [, quoted, bare] =
@@ -125,48 +133,4 @@ function readContentType(header: string | null): string {
     throw malformed("its Content-Type names no boundary of 1 to 70 characters");
   }
   return `multipart/form-data; boundary="${boundary}"`;
-}
-
-function findPartProblem(
-  name: string | undefined,
-  seen: ReadonlySet<string>,
-  { allowed }: MultipartOptions,
-): RunnerError | undefined {
-  const allowedNames = [
-    `files: ${allowed.files.join(", ") || "none"}`,
-    `fields: ${allowed.fields.join(", ") || "none"}`,
-  ].join("; ");
-  const list = `Allowed, once each: ${allowedNames}.`;
-  if (name === undefined) return new RunnerError("UPLOAD_INVALID", `A part has no name. ${list}`);
-  const issues = [{ pointer: `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`, message: list }];
-  if (!allowed.files.includes(name) && !allowed.fields.includes(name)) {
-    return new RunnerError("UPLOAD_INVALID", `There is no part called ${printable(name)}. ${list}`, {
-      issues,
-    });
-  }
-  if (seen.has(name)) {
-    return new RunnerError("UPLOAD_INVALID", `The part ${printable(name)} was sent twice. ${list}`, {
-      issues,
-    });
-  }
-  return undefined;
-}
-
-function malformed(reason: string, cause?: unknown): RunnerError {
-  const message = `The upload is not well-formed multipart/form-data: ${reason}. Send it again.`;
-  return new RunnerError("UPLOAD_INVALID", message, { cause });
-}
-
-function cutShort(cause: unknown): RunnerError {
-  return new RunnerError("UPLOAD_INVALID", "The upload ended before all of it came. Send it again.", {
-    cause,
-  });
-}
-
-function tooManyFiles(most: number): RunnerError {
-  return new RunnerError("UPLOAD_INVALID", `The upload has more than ${most} file(s). Send fewer.`);
-}
-
-function tooLarge(most: number): RunnerError {
-  return new RunnerError("BODY_TOO_LARGE", `The upload is over ${most} bytes. Send less.`);
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { RunnerError } from "../errors.ts";
 import { isSystemError } from "./refusals.ts";
+import { cutShort } from "./upload-refusals.ts";
 
 export interface ReceivedFile {
   /** The part's name. */
@@ -83,7 +84,5 @@ function asStoreError(error: unknown): RunnerError {
       { cause: error },
     );
   }
-  return new RunnerError("UPLOAD_INVALID", "The upload ended before all of it came. Send it again.", {
-    cause: error,
-  });
+  return cutShort(error);
 }

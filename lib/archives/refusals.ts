@@ -22,6 +22,11 @@ export function printable(name: string): string {
   return `"${cut.join("")}"`;
 }
 
+/** The JSON pointer to a member called `name`, as far as that is fit to be shown. */
+export function pointerTo(name: string): string {
+  return `/${printable(name).slice(1, -1).replaceAll("~", "~0").replaceAll("/", "~1")}`;
+}
+
 /** ARCHIVE_INVALID about one entry; the issue points at it as if the archive were an object keyed by entry name. */
 export function invalidEntry(name: string, refusal: Refusal, cause?: unknown): RunnerError {
   return aboutEntry("ARCHIVE_INVALID", name, refusal, cause);
@@ -64,10 +69,8 @@ function aboutEntry(
   { problem, remedy }: Refusal,
   cause?: unknown,
 ): RunnerError {
-  const shown = printable(name);
-  const pointer = `/${shown.slice(1, -1).replaceAll("~", "~0").replaceAll("/", "~1")}`;
-  return new RunnerError(code, `Entry ${shown} ${problem}. ${remedy}`, {
-    issues: [{ pointer, message: problem }],
+  return new RunnerError(code, `Entry ${printable(name)} ${problem}. ${remedy}`, {
+    issues: [{ pointer: pointerTo(name), message: problem }],
     cause,
   });
 }

@@ -4,7 +4,6 @@ export {
   type CapacityBound,
   type CapacityDecision,
   type CapacitySettings,
-  decideCapacity,
   defaultCapacitySettings,
 } from "./policy.ts";
 export { type CapacityProbe, type ProbeOptions, probeCapacity } from "./probe.ts";

@@ -37,6 +37,13 @@ export async function executeRun(
   const installation = await context.engines.installed(run.engine);
   progress.note({ cli_version: installation.version, skill_hash: skill.hash });
 
+  if (context.sandbox === "workspace-write" && !installation.sandboxUsable) {
+    progress.warn(
+      "SANDBOX_UNAVAILABLE",
+      `The sandbox of ${agent.id} does not work on this machine: its tools ran without.`,
+    );
+  }
+
   const timeout = hardTimeout(run, context, stop);
   try {
     await prepareWorkspace(paths, { skill, agent, mode: run.runtime_options.execution_mode });
@@ -90,7 +97,7 @@ async function oneTurn(context: RunContext, progress: RunProgress, parts: TurnPa
     effort: run.effort,
     sessionId: run.session_id,
     outputSchema: parts.strict,
-    sandbox: context.sandbox,
+    sandbox: parts.installation.sandboxUsable ? context.sandbox : "unrestricted",
     environment: env,
     skillConfig: await skillConfig(skill, agent),
   });

@@ -1,11 +1,28 @@
 import { trackingVariable } from "../agents/index.ts";
 import type { RunContext } from "./context.ts";
+import { runPaths } from "./paths.ts";
 import { sweepByEnvironment } from "./process-tree.ts";
 import type { RunRecord } from "./record.ts";
 import { openRunProgress } from "./run-progress.ts";
 import { emptyResult } from "./run-result.ts";
 import { finish, type Scheduler } from "./scheduler.ts";
-import { isTerminal } from "./transitions.ts";
+import { lastStateChange } from "./state-change.ts";
+import { isTerminal, mayBecome } from "./transitions.ts";
+
+/**
+ * The record as its event log says it should be. A status is told before it is stored, so a crash between the two
+ * leaves the log one step ahead; telling that step again would tell it twice.
+ */
+async function caughtUp(context: RunContext, run: RunRecord): Promise<RunRecord> {
+  const told = await lastStateChange(runPaths(context.dataDir, run.request_id).events);
+  if (told === null || run.status === "created" || !mayBecome(run.status, told.to)) return run;
+  const ahead = { ...run, status: told.to, updated_at: told.updated_at };
+  if (told.terminal === undefined) return ahead;
+  const { error, diagnostics, turns, usage } = told.terminal;
+  const ended = { ...ahead, error, warnings: diagnostics, turns, usage, finished_at: told.updated_at };
+  await context.store.save(ended);
+  return ended;
+}
 
 /**
  * What happens at start to every run that had not ended when the server last stopped. The rule, in one place:
@@ -15,7 +32,8 @@ import { isTerminal } from "./transitions.ts";
  */
 export async function recoverRuns(context: RunContext, scheduler: Scheduler): Promise<void> {
   for (const id of await context.store.unfinished()) {
-    const run = await context.store.get(id).catch(() => null);
+    const stored = await context.store.get(id).catch(() => null);
+    const run = stored && (await caughtUp(context, stored));
     if (run === null || isTerminal(run.status)) await sweepMarker(context, id, run);
     else if (run.status === "queued") requeue(context, scheduler, run);
     else if (run.status === "running") await failInterrupted(context, run);

@@ -2,6 +2,7 @@ import { type EventLog, openEventLog } from "./event-log.ts";
 import { type RunPaths, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import type { RunStore } from "./run-store.ts";
+import { describeStateChange, stateChangedType } from "./state-change.ts";
 import { assertTransition, isTerminal, type RunStatus } from "./transitions.ts";
 
 /**
@@ -46,14 +47,8 @@ export async function openRunProgress(
       const now = new Date().toISOString();
       run = { ...run, ...fields, status, updated_at: now };
       if (isTerminal(status)) run = { ...run, finished_at: now };
-      tell("conversation.state.changed", {
-        from,
-        to: status,
-        trigger,
-        updated_at: now,
-        ...(isTerminal(status) ? { terminal: { status, error: run.error, diagnostics: run.warnings } } : {}),
-      });
-      // Events first: whoever sees the new status finds the whole story behind it.
+      tell(stateChangedType, describeStateChange(run, from, trigger));
+      // Events first: whoever sees the new status finds the whole story behind it. Recovery relies on this order.
       await events.flushed();
       await store.save(run);
     },

@@ -12,6 +12,7 @@ import type { RunRecord } from "./record.ts";
 import { cacheKey } from "./result-cache.ts";
 import { openRunProgress } from "./run-progress.ts";
 import type { Scheduler } from "./scheduler.ts";
+import { describeStateChange, stateChangedType } from "./state-change.ts";
 
 /** What `POST /v1/jobs` asks for, as parsed. */
 export interface JobRequest {
@@ -156,13 +157,7 @@ export async function answerFromCache(context: RunContext, run: RunRecord): Prom
     finished_at: now,
   };
   const progress = await openRunProgress(context.store, context.dataDir, answered);
-  progress.tell("conversation.state.changed", {
-    from: run.status,
-    to: "succeeded",
-    trigger: "cache.hit",
-    updated_at: now,
-    terminal: { status: "succeeded", error: null, diagnostics: [] },
-  });
+  progress.tell(stateChangedType, describeStateChange(answered, run.status, "cache.hit"));
   await progress.close();
   return answered;
 }

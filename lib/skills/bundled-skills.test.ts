@@ -7,6 +7,7 @@ import { expect, it } from "vitest";
 import { describeSkillInFull } from "./describe.ts";
 import { temporaryFolder } from "./fixtures.test-support.ts";
 import { createSkillRegistry } from "./registry.ts";
+import { createSchemaValidator } from "./schema-validator.ts";
 import { toStrictSchema } from "./strict-schema.ts";
 
 const root = fileURLToPath(new URL("../../skills", import.meta.url));
@@ -26,7 +27,6 @@ it("every skill that comes with the server is without fault and runs on codex", 
 
 it("contract-check's first answer passes native structured output and breaks the schema", async () => {
   const skill = await createSkillRegistry({ root, engines: ["codex"] }).get("contract-check");
-  const { createSchemaValidator } = await import("./schema-validator.ts");
   const { output } = skill.schemas;
   const strict = output && toStrictSchema(output);
   const first = { status: "broken", checks: 3 };

@@ -20,7 +20,7 @@ export interface SkillText {
 }
 
 /** Cuts a SKILL.md into the YAML between its `---` fences and the text below; null when it does not start with a fence. */
-export function splitFrontMatter(text: string): { yaml: string; body: string } | null {
+function splitFrontMatter(text: string): { yaml: string; body: string } | null {
   const match = /^\uFEFF?---[ \t]*\r?\n(?:([\s\S]*?)\r?\n)?---[ \t]*(?:\r?\n|$)/.exec(text);
   return match === null ? null : { yaml: match[1] ?? "", body: text.slice(match[0].length) };
 }
@@ -38,17 +38,18 @@ export function readSkillText(text: string, id: string, kind: Skill["kind"], fin
     return { frontMatter: { name: "", description: "" }, instructions: text };
   }
   const data = parseYaml(parts.yaml, findings);
+  if (data === null) return { frontMatter: { name: "", description: "" }, instructions: parts.body };
   const frontMatter: FrontMatter = {
-    name: readName(data?.name, id, kind, findings),
-    description: readDescription(data?.description, findings),
+    name: readName(data.name, id, kind, findings),
+    description: readDescription(data.description, findings),
+    ...readOptional(data, findings),
   };
-  if (data === null) return { frontMatter, instructions: parts.body };
-  return { frontMatter: { ...frontMatter, ...readOptional(data, findings) }, instructions: parts.body };
+  return { frontMatter, instructions: parts.body };
 }
 
 function parseYaml(yaml: string, findings: Findings): Record<string, unknown> | null {
   try {
-    const data: unknown = parse(yaml, { schema: "core", logLevel: "silent" });
+    const data: unknown = parse(yaml, { schema: "core", logLevel: "error" });
     if (isJsonObject(data)) return data;
     findings.errors.push({
       pointer: "SKILL.md",

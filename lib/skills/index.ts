@@ -5,7 +5,6 @@ export { dropNullOptionals } from "./null-optionals.ts";
 export { buildPrompt, buildRepairPrompt, type PromptParts } from "./prompt.ts";
 export { createSkillRegistry, type SkillRegistry, type SkillRegistryOptions } from "./registry.ts";
 export type { SnapshotOptions } from "./runtime-sections.ts";
-export { createSchemaValidator, type SchemaValidator } from "./schema-validator.ts";
 export type {
   ExecutionMode,
   FrontMatter,

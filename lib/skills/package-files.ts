@@ -4,8 +4,8 @@ import { join, sep } from "node:path";
 import type { Issue } from "../errors.ts";
 
 /** Caps that keep one folder from filling memory or the disk of a run. */
-export const maxPackageFiles = 2_000;
-export const maxPackageBytes = 200 * 1024 * 1024;
+const maxPackageFiles = 2_000;
+const maxPackageBytes = 200 * 1024 * 1024;
 
 export interface PackageFile {
   /** Relative to the package, with `/`. */

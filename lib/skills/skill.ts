@@ -14,14 +14,14 @@ export interface SkillSchemas {
   output?: JsonSchema;
 }
 
-export interface ArtifactDeclaration {
+interface ArtifactDeclaration {
   role: string;
   pattern: string;
   mime?: string | undefined;
   required: boolean;
 }
 
-export interface SkillRuntime {
+interface SkillRuntime {
   language: string;
   version: string;
   dependencies: string[];

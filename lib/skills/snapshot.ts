@@ -17,7 +17,7 @@ export async function snapshotSkill(
 ): Promise<void> {
   await rm(targetDir, { recursive: true, force: true });
   const folders = new Set(skill.files.map((path) => dirname(join(targetDir, path))));
-  await Promise.all([...folders, targetDir].map((folder) => mkdir(folder, { recursive: true })));
+  for (const folder of folders) await mkdir(folder, { recursive: true });
   try {
     await Promise.all(
       skill.files.map((path) =>

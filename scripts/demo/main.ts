@@ -2,9 +2,9 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { agents, createInstallationFinder, installAgent } from "../../lib/agents/index.ts";
 import { startModelServer } from "../../tests/model-server/server.ts";
+import { startBuiltServer } from "../../tests/server-process.ts";
 import { followJob, saveBundle, sendJob, showResult } from "./client.ts";
 import { script, source } from "./model-script.ts";
-import { startServer } from "./server-process.ts";
 
 const root = join(import.meta.dirname, "../..");
 // The same prefix that `npm start` uses, so that the CLI is fetched once; a home of its own, so that no login is touched.
@@ -33,8 +33,7 @@ async function main(): Promise<void> {
   say("2. The model: scripted. A server on 127.0.0.1 plays it, so no key and no internet are needed.");
   say("   Everything else is real: the CLI, its sandbox, its tool calls, the server, the checks.");
   const model = await startModelServer(script);
-  const server = await startServer(root, {
-    PORT: "0",
+  const server = await startBuiltServer({
     HOME: home,
     SKILL_RUNNER_DATA_DIR: demoFolder,
     NPM_CONFIG_PREFIX: npmPrefix,

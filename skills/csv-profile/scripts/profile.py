@@ -9,6 +9,10 @@ import pathlib
 import sys
 
 
+def parse(text, delimiter):
+    return (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row)
+
+
 def read_rows(path):
     raw = pathlib.Path(path).read_bytes()
     for encoding in ("utf-8-sig", "cp1252", "latin-1"):
@@ -19,12 +23,9 @@ def read_rows(path):
             continue
     if not text.strip():
         raise ValueError("the file is empty")
-    try:
-        dialect = csv.Sniffer().sniff(text[:65536], delimiters=",;\t|")
-    except csv.Error:
-        dialect = csv.excel
-    rows = [row for row in csv.reader(io.StringIO(text, newline=""), dialect) if row]
-    return encoding, dialect.delimiter, rows[0], rows[1:]
+    delimiter = max(",;\t|", key=lambda candidate: len(next(parse(text, candidate))))
+    rows = list(parse(text, delimiter))
+    return encoding, delimiter, rows[0], rows[1:]
 
 
 def as_number(cell):

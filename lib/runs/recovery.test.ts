@@ -1,0 +1,126 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ulid } from "ulid";
+import memoryDriver from "unstorage/drivers/memory";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createGate } from "../capacity/index.ts";
+import { createRecordStore } from "../storage/index.ts";
+import type { RunContext } from "./context.ts";
+import { readEvents } from "./event-log.ts";
+import { createKeyedLock } from "./keyed-lock.ts";
+import { runPaths } from "./paths.ts";
+import type { RunRecord } from "./record.ts";
+import { recoverRuns } from "./recovery.ts";
+import { createResultCache } from "./result-cache.ts";
+import { openRunProgress } from "./run-progress.ts";
+import { createRunSecrets } from "./run-secrets.ts";
+import { createRunStore } from "./run-store.ts";
+
+let dataDir: string;
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "recovery-"));
+});
+afterEach(() => rm(dataDir, { recursive: true, force: true }));
+
+const now = new Date().toISOString();
+const record = (status: RunRecord["status"]): RunRecord => ({
+  request_id: ulid(),
+  status,
+  skill_id: "s",
+  skill_version: "1.0.0",
+  skill_hash: "h",
+  skill_source: "installed",
+  engine: "codex",
+  model: null,
+  provider_id: null,
+  effort: null,
+  input: {},
+  parameter: {},
+  runtime_options: { no_cache: true, execution_mode: "auto", interactive_auto_reply: false },
+  conversation_mode: "session",
+  needs_upload: false,
+  uploads: [],
+  created_at: now,
+  updated_at: now,
+  started_at: null,
+  finished_at: null,
+  attempt: 0,
+  turns: 0,
+  session_id: null,
+  cli_version: null,
+  usage: null,
+  cache_hit: false,
+  cached_from: null,
+  warnings: [],
+  error: null,
+  recovery_state: "none",
+  recovery_reason: null,
+  recovered_at: null,
+});
+
+/** A server that stored `run` and then died after its log had told of `told` but before the record followed. */
+async function crashedAfterTelling(run: RunRecord, told: RunRecord["status"][]) {
+  const records = createRecordStore(memoryDriver());
+  const store = createRunStore(records);
+  await store.create(run);
+  const forgetful = { ...store, save: async () => undefined };
+  const progress = await openRunProgress(forgetful, dataDir, run);
+  for (const status of told) await progress.become(status, "test", { attempt: 1 });
+  await progress.close();
+
+  const started: string[] = [];
+  const fresh = createRunStore(records);
+  // Recovery needs these parts and no other.
+  const context = {
+    dataDir,
+    store: fresh,
+    cache: createResultCache(records),
+    secrets: createRunSecrets(dataDir),
+    gate: createGate({ limit: 1, maxQueueSize: 1 }),
+    locked: createKeyedLock(),
+    log: { info() {}, warn() {}, error() {} },
+  } as unknown as RunContext;
+  const scheduler = {
+    start: (queued: RunRecord) => {
+      started.push(queued.request_id);
+    },
+    holds: () => false,
+    stop: async () => false,
+    shutdown: async () => undefined,
+  };
+  await recoverRuns(context, scheduler);
+  const events = await readEvents(runPaths(dataDir, run.request_id).events, {});
+  return { run: await fresh.get(run.request_id), started, unfinished: await fresh.unfinished(), events };
+}
+
+test("queued: goes on", async () => {
+  const run = record("queued");
+  const { started } = await crashedAfterTelling(run, []);
+  expect(started).toEqual([run.request_id]);
+});
+
+test("told to be running, stored as queued: fails once, and is not run twice", async () => {
+  const { run, started, events } = await crashedAfterTelling(record("queued"), ["running"]);
+  expect(started).toEqual([]);
+  expect(run).toMatchObject({ status: "failed", error: { code: "ORCHESTRATOR_RESTART_INTERRUPTED" } });
+  expect(events.map((event) => [event.data.from, event.data.to])).toEqual([
+    ["queued", "running"],
+    ["running", "failed"],
+  ]);
+});
+
+test("told to have succeeded, stored as running: has succeeded, and is told of once", async () => {
+  const { run, started, unfinished, events } = await crashedAfterTelling(record("running"), ["succeeded"]);
+  expect(run.status).toBe("succeeded");
+  expect(run.finished_at).not.toBeNull();
+  expect({ started, unfinished }).toEqual({ started: [], unfinished: [] });
+  expect(events).toHaveLength(1);
+});
+
+test("created: still waits for its files", async () => {
+  const { run, started, unfinished } = await crashedAfterTelling(record("created"), []);
+  expect(run.status).toBe("created");
+  expect(started).toEqual([]);
+  expect(unfinished).toEqual([run.request_id]);
+});

@@ -1,0 +1,167 @@
+import { spawnSync } from "node:child_process";
+import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type RunningServer, startBuiltServer } from "./server-process.ts";
+import { answering, installStandIn, type Scenario } from "./stand-in.ts";
+
+const root = join(import.meta.dirname, "..");
+let folder: string;
+let server: RunningServer | undefined;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "process-"));
+  await cp(join(root, "skills"), join(folder, "skills"), { recursive: true });
+});
+afterEach(async () => {
+  await server?.crash();
+  server = undefined;
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function start(env: Record<string, string> = {}): Promise<RunningServer> {
+  server = await startBuiltServer({
+    HOME: folder,
+    SKILL_RUNNER_DATA_DIR: join(folder, "data"),
+    SKILL_RUNNER_SKILLS_DIR: join(folder, "skills"),
+    NPM_CONFIG_PREFIX: join(folder, "npm"),
+    SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: "1",
+    ...env,
+  });
+  return server;
+}
+
+const scenario = (waitBefore: number): Scenario => [{ lines: answering("An old silent pond"), waitBefore }];
+const send = async (at: RunningServer, prompt: string): Promise<string> => {
+  const { status, body } = await at.json("POST", "/v1/jobs", { skill_id: "haiku", input: { prompt } });
+  expect(status).toBe(200);
+  return body.request_id;
+};
+const job = async (at: RunningServer, id: string) => (await at.json("GET", `/v1/jobs/${id}`)).body;
+async function until(at: RunningServer, id: string, statuses: string[]) {
+  for (let tries = 0; tries < 500; tries++) {
+    const now = await job(at, id);
+    if (statuses.includes(now.status)) return now;
+    await sleep(20);
+  }
+  throw new Error(`job ${id} never became ${statuses}`);
+}
+const agentsOf = async (id: string) => {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const environments = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/environ`, "latin1").catch(() => "")),
+  );
+  return environments.filter((env) => env.includes(`SKILL_RUNNER_RUN_ID=${id}`)).length;
+};
+const ended = ["succeeded", "failed", "canceled"];
+
+describe("kill -9 and a restart", () => {
+  test("queued jobs go on, the running one fails with a reason and leaves no agent, nothing is lost", async () => {
+    await installStandIn(join(folder, "npm"), scenario(1_000));
+    const first = await start();
+    const running = await send(first, "one");
+    await until(first, running, ["running"]);
+    while ((await agentsOf(running)) === 0) await sleep(10);
+    const queued = await Promise.all(["two", "three", "four"].map((prompt) => send(first, prompt)));
+    await first.crash();
+    const second = await start();
+    expect(await agentsOf(running)).toBe(0);
+    expect(await job(second, running)).toMatchObject({
+      status: "failed",
+      error: { code: "ORCHESTRATOR_RESTART_INTERRUPTED" },
+      recovery_state: "failed_reconciled",
+    });
+    for (const id of queued)
+      expect(await until(second, id, ended)).toMatchObject({ status: "succeeded", current_attempt: 1 });
+    const { body } = await second.json("GET", "/v1/jobs?limit=50");
+    expect(body.jobs.map((entry: { request_id: string }) => entry.request_id).sort()).toEqual(
+      [running, ...queued].sort(),
+    );
+    const events = (await second.json("GET", `/v1/jobs/${running}/events/history`)).body.events;
+    expect(events.map((event: { seq: number }) => event.seq)).toEqual(
+      events.map((_: unknown, at: number) => at + 1),
+    );
+  });
+
+  test("at random moments under load: every accepted job ends once, records are whole", {
+    timeout: 60_000,
+  }, async () => {
+    await installStandIn(join(folder, "npm"), scenario(5));
+    const accepted: string[] = [];
+    for (let round = 0; round < 6; round++) {
+      const at = await start({ SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: "2", SKILL_RUNNER_CPU_FACTOR: "2" });
+      const sending = Promise.all(
+        Array.from({ length: 8 }, async (_, n) => {
+          const id = await send(at, `${round}-${n}`).catch(() => null);
+          if (id !== null) accepted.push(id);
+        }),
+      );
+      await sleep(20 + Math.random() * 300);
+      await at.crash();
+      await sending;
+    }
+    const last = await start({ SKILL_RUNNER_CPU_FACTOR: "2" });
+    expect(accepted.length).toBeGreaterThan(5);
+    for (const id of accepted) {
+      const now = await until(last, id, ended);
+      expect(["succeeded", "failed"]).toContain(now.status);
+      const { body } = await last.json("GET", `/v1/jobs/${id}/events/history?limit=1000`);
+      const terminal = body.events.filter(
+        (event: { data: { terminal?: object } }) => event.data.terminal !== undefined,
+      );
+      expect(terminal, id).toHaveLength(1);
+      expect((await last.json("GET", `/v1/jobs/${id}/result`)).status).toBe(200);
+    }
+    expect(await readdir(join(folder, "data/state/active"))).toEqual([]);
+  });
+});
+
+describe("SIGTERM", () => {
+  test("lets a running job end within the grace time, keeps the queued one, and exits with 0", async () => {
+    await installStandIn(join(folder, "npm"), scenario(400));
+    const first = await start();
+    const running = await send(first, "one");
+    await until(first, running, ["running"]);
+    const queued = await send(first, "two");
+    expect(await first.stop()).toBe(0);
+    const second = await start();
+    expect(await job(second, running)).toMatchObject({ status: "succeeded" });
+    expect(await until(second, queued, ended)).toMatchObject({ status: "succeeded" });
+  });
+});
+
+describe("a start that cannot work says why", () => {
+  const main = join(root, "dist/runtime/main.js");
+  const run = (env: Record<string, string>) =>
+    spawnSync(process.execPath, [main], {
+      encoding: "utf8",
+      env: { PATH: process.env.PATH, SKILL_RUNNER_DATA_DIR: folder, ...env },
+    });
+
+  test("wrong variables, all at once", () => {
+    const { status, stderr } = run({ SKILL_RUNNER_MAX_QUEUE_SIZE: "0", SKILL_RUNNER_CPU_FACTOR: "fast" });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/SKILL_RUNNER_MAX_QUEUE_SIZE.*\n.*SKILL_RUNNER_CPU_FACTOR/);
+    expect(stderr).not.toContain("    at ");
+  });
+
+  test("a port in use", async () => {
+    const holder = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => holder.once("listening", resolve));
+    const address = holder.address();
+    const port = typeof address === "object" && address ? String(address.port) : "";
+    const { status, stderr } = run({ PORT: port });
+    holder.close();
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/EADDRINUSE.*PORT/);
+  });
+
+  test("a data directory that is a file", () => {
+    const { status, stderr } = run({ SKILL_RUNNER_DATA_DIR: main, PORT: "0" });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/EEXIST|ENOTDIR/);
+  });
+});
