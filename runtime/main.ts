@@ -1,7 +1,8 @@
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { type Config, readConfig } from "./config.ts";
+import type { Services } from "./function.ts";
 import { createRouter } from "./router.ts";
 import { readRoutes } from "./routes.ts";
 import { listen } from "./server.ts";
@@ -37,6 +38,8 @@ async function main(config: Config): Promise<void> {
     "skill-runner is ready",
   );
 
+  void reportEngines(services, log);
+
   let stopping = false;
   const stop = async (signal: string) => {
     if (stopping) return;
@@ -49,6 +52,25 @@ async function main(config: Config): Promise<void> {
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+}
+
+/** Says once what the operator would otherwise learn from the first failed job. */
+async function reportEngines(services: Services, log: Logger): Promise<void> {
+  for (const {
+    engine,
+    present,
+    cli_version_detected: version,
+    sandbox,
+    auth_ready,
+    npm_package,
+    known_good_version,
+  } of await services.engines.statuses()) {
+    const state = { engine, version, sandbox, auth_ready };
+    if (!present) log.warn(state, `not installed: npm install -g ${npm_package}@${known_good_version}`);
+    else if (sandbox === "unavailable")
+      log.warn(state, "installed, but its sandbox does not work here: its tools run without");
+    else log.info(state, auth_ready ? "installed" : "installed; no key and no login found");
+  }
 }
 
 try {

@@ -89,6 +89,7 @@ async function oneTurn(context: RunContext, progress: RunProgress, parts: TurnPa
     temporaryFolder: paths.temporary,
     extra: await context.secrets.read(run.request_id),
   });
+  const sandbox = parts.installation.sandboxUsable ? context.sandbox : "unrestricted";
   const command = agent.command({
     skillId: skill.id,
     workspace: paths.workspace,
@@ -97,7 +98,7 @@ async function oneTurn(context: RunContext, progress: RunProgress, parts: TurnPa
     effort: run.effort,
     sessionId: run.session_id,
     outputSchema: parts.strict,
-    sandbox: parts.installation.sandboxUsable ? context.sandbox : "unrestricted",
+    sandbox,
     environment: env,
     skillConfig: await skillConfig(skill, agent),
   });
@@ -112,6 +113,7 @@ async function oneTurn(context: RunContext, progress: RunProgress, parts: TurnPa
     cwd: paths.workspace,
     env,
     runId: run.request_id,
+    sandboxed: sandbox === "workspace-write",
     logs,
     signal: stop.signal,
     graces: context.settings.killGraces,

@@ -17,6 +17,8 @@ export interface TurnOptions {
   env: Record<string, string>;
   /** Marks the agent's processes, so that those that left its group are found. */
   runId: string;
+  /** The CLI's sandbox ends its tools with it; without one, tools that moved to a session of their own live on. */
+  sandboxed: boolean;
   logs: { prompt: string; stdout: string; stderr: string };
   /** Aborting ends the whole process group. */
   signal: AbortSignal;
@@ -66,7 +68,6 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   let lastWords = "";
 
   // Loaded when first needed: it is a third of what a start would read.
-
   const { execa } = await import("execa");
 
   const child = execa(options.executable, command.args, {
@@ -108,7 +109,10 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   });
   const result = await child;
   signal.removeEventListener("abort", stop);
-  if (child.pid !== undefined && ending === undefined) await endProcessGroup(child.pid, options.graces);
+  if (child.pid !== undefined && ending === undefined) {
+    await endProcessGroup(child.pid, options.graces);
+    if (!options.sandboxed) await sweepByEnvironment(trackingVariable, options.runId);
+  }
   await ending;
   lines.end();
   await Promise.all([stdout.close(), stderr.close()]);

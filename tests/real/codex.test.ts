@@ -79,15 +79,18 @@ beforeAll(async () => {
   folder = await mkdtemp(join(root, "data/real-codex-"));
   await mkdir(join(folder, "home/.codex"), { recursive: true });
   model = await startModelServer(script);
-  server = await startBuiltServer({
+  server = await start();
+});
+const start = (env: Record<string, string> = {}) =>
+  startBuiltServer({
     HOME: join(folder, "home"),
     SKILL_RUNNER_DATA_DIR: join(folder, "data"),
     NPM_CONFIG_PREFIX: prefix,
     SKILL_RUNNER_CPU_FACTOR: "2",
     OPENAI_API_KEY: "sk-real-test",
     OPENAI_BASE_URL: `${model.url}/v1`,
+    ...env,
   });
-});
 afterAll(async () => {
   await server?.stop();
   await model?.close();
@@ -228,14 +231,24 @@ describe("failures", () => {
     expect(done.error.code).toBe("TIMEOUT");
   });
 
-  test("cancel in the middle of a tool call leaves no process, not even one that called setsid", async () => {
-    const accepted = await statsJob("CASE-sleep");
-    const id = accepted.body.request_id;
-    while (!(await commandLines()).some((line) => line.includes("sleep 31415"))) await sleep(50);
-    const canceled = await server.json("POST", `/v1/jobs/${id}/cancel`);
-    expect(canceled.body).toMatchObject({ status: "canceled", accepted: true });
-    expect((await commandLines()).filter((line) => line.includes("sleep 31415"))).toEqual([]);
-  });
+  test.each([
+    ["sandboxed", "1"],
+    ["unsandboxed", "0"],
+  ])(
+    "cancel in the middle of a tool call leaves no process, not even one that called setsid: %s",
+    async (_how, landlock) => {
+      await server.stop();
+      server = await start({ LANDLOCK_ENABLED: landlock });
+      const accepted = await statsJob("CASE-sleep");
+      const id = accepted.body.request_id;
+      while (!(await commandLines()).some((line) => line.includes("sleep 31415"))) await sleep(50);
+      const canceled = await server.json("POST", `/v1/jobs/${id}/cancel`);
+      expect(canceled.body).toMatchObject({ status: "canceled", accepted: true });
+      expect((await commandLines()).filter((line) => line.includes("sleep 31415"))).toEqual([]);
+      await server.stop();
+      server = await start();
+    },
+  );
 });
 
 test("tools see neither the server's keys nor may they write outside the workspace", async () => {
