@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Engines } from "../lib/agents/index.ts";
 import type { Capacity } from "../lib/capacity/index.ts";
 import { type ErrorCode, type Issue, RunnerError } from "../lib/errors.ts";
+import { jsonPointer } from "../lib/json.ts";
 import type { Runs, UploadLimits } from "../lib/runs/index.ts";
 import type { SkillRegistry } from "../lib/skills/index.ts";
 import { readJsonBody } from "./json-body.ts";
@@ -119,13 +120,10 @@ function checked(schema: Schema, value: unknown, place: string): unknown {
 }
 
 function requestIssues(issue: z.core.$ZodIssue, place: string, known: string[]): Issue[] {
-  const at = [
-    place === "body" ? "" : `/${place}`,
-    ...issue.path.map((part) => String(part).replace(/~/g, "~0").replace(/\//g, "~1")),
-  ].join("/");
-  if (issue.code !== "unrecognized_keys") return [{ pointer: at === "" ? "" : at, message: issue.message }];
+  const at = place === "body" ? issue.path : [place, ...issue.path];
+  if (issue.code !== "unrecognized_keys") return [{ pointer: jsonPointer(at), message: issue.message }];
   return issue.keys.map((key) => ({
-    pointer: `${at}/${key}`,
+    pointer: jsonPointer([...at, key]),
     message: `is not known; known: ${known.join(", ")}`,
   }));
 }

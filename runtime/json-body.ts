@@ -24,9 +24,8 @@ export async function readJsonBody(request: Request, maxBytes: number, optional:
     throw new RunnerError("JSON_INVALID", "The body is empty; send a JSON object.");
   }
   const value = parse(text);
-  if (depthExceeds(value, maxDepth)) {
-    throw new RunnerError("JSON_INVALID", `The body is nested deeper than ${maxDepth} levels.`);
-  }
+  const flaw = findFlaw(value, maxDepth);
+  if (flaw !== null) throw new RunnerError("JSON_INVALID", `The body ${flaw}.`);
   return value;
 }
 
@@ -39,10 +38,18 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
   if (request.body === null) return "";
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of request.body) {
-    size += chunk.byteLength;
-    if (size > maxBytes) throw tooLarge;
-    chunks.push(chunk);
+  try {
+    // Not cancelled when it is too large: that would close the connection before the answer gets out.
+    for await (const chunk of request.body.values({ preventCancel: true })) {
+      size += chunk.byteLength;
+      if (size > maxBytes) throw tooLarge;
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error === tooLarge) throw error;
+    throw new RunnerError("JSON_INVALID", "The body ended before all of it came. Send it again.", {
+      cause: error,
+    });
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
@@ -60,7 +67,14 @@ function parse(text: string): unknown {
   }
 }
 
-function depthExceeds(value: unknown, left: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return left === 0 || Object.values(value).some((inner) => depthExceeds(inner, left - 1));
+/** What no schema would tell: nesting that overflows those who recurse, and a key that validators skip in silence. */
+function findFlaw(value: unknown, left: number): string | null {
+  if (typeof value !== "object" || value === null) return null;
+  if (left === 0) return `is nested deeper than ${maxDepth} levels`;
+  if (Object.hasOwn(value, "__proto__")) return 'has a member called "__proto__", which is not allowed';
+  for (const inner of Object.values(value)) {
+    const flaw = findFlaw(inner, left - 1);
+    if (flaw !== null) return flaw;
+  }
+  return null;
 }

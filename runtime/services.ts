@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { monotonicFactory } from "ulid";
 import { agents, createEngines, createInstallationFinder, sandboxIntent } from "../lib/agents/index.ts";
 import { createCapacity, probeCapacity } from "../lib/capacity/index.ts";
 import {
@@ -60,6 +61,7 @@ export async function createServices({
     engines,
     gate: capacity.gate,
     locked: createKeyedLock(),
+    newId: monotonicFactory(),
     accepting: () => state !== "stopping",
     log,
   });

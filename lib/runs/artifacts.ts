@@ -1,7 +1,7 @@
 import { copyFile, mkdir, readdir, readFile, realpath, stat } from "node:fs/promises";
 import { basename, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { Issue } from "../errors.ts";
-import { isJsonObject } from "../json.ts";
+import { isJsonObject, jsonPointer } from "../json.ts";
 import type { ArtifactField } from "../skills/index.ts";
 import type { RunPaths } from "./paths.ts";
 
@@ -44,7 +44,7 @@ export async function collectArtifacts(
     const value = data[field.name];
     // The schema has its say on a value of another type; here only paths matter.
     if (typeof value !== "string") continue;
-    const path = await take(value, field.role, `/${field.name}`);
+    const path = await take(value, field.role, jsonPointer([field.name]));
     if (path === null) continue;
     data[field.name] = path;
     if (field.kind === "artifact-manifest") await takeManifest(paths, path, field, take, issues);
@@ -66,12 +66,12 @@ async function takeManifest(
   const entries = parseManifest(text);
   if (entries === null) {
     issues.push({
-      pointer: `/${field.name}`,
+      pointer: jsonPointer([field.name]),
       message: `${manifest} must be a flat JSON object of label: path`,
     });
     return;
   }
-  for (const [label, path] of entries) await take(path, field.role, `/${field.name}/${label}`);
+  for (const [label, path] of entries) await take(path, field.role, jsonPointer([field.name, label]));
 }
 
 function parseManifest(text: string): [string, string][] | null {

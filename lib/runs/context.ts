@@ -41,6 +41,8 @@ export interface RunContext {
   gate: Gate;
   /** Serialises what callers do to one job (upload, cancel, delete). */
   locked: KeyedLock;
+  /** A new ULID, greater than every one before. */
+  newId(): string;
   /** False once the server is shutting down. */
   accepting(): boolean;
   log: Log;

@@ -1,23 +1,17 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
-import { type Agent, type AgentEvent, agentEnvironment, type Installation } from "../agents/index.ts";
+import type { Agent } from "../agents/index.ts";
 import { RunnerError } from "../errors.ts";
 import { buildPrompt, buildRepairPrompt, type Skill, splitInputs, toStrictSchema } from "../skills/index.ts";
-import { describeAgentEvent } from "./agent-events.ts";
+import { attemptTurn } from "./attempt-turn.ts";
 import type { RunContext } from "./context.ts";
 import { type Convergence, converge } from "./converge.ts";
 import { judgeTurn } from "./judge.ts";
-import { turnPaths } from "./paths.ts";
-import { withPythonRuntime } from "./python-runtime.ts";
 import type { RunError, RunRecord } from "./record.ts";
 import type { RunProgress } from "./run-progress.ts";
 import { emptyResult, type RunResult } from "./run-result.ts";
 import { RunStopped } from "./stop-reason.ts";
-import { runTurn, type TurnOutcome } from "./turn.ts";
+import type { TurnOutcome } from "./turn.ts";
 import { prepareWorkspace } from "./workspace.ts";
-
-/** Failed sign-ins a CLI may retry by itself before the run is ended: some go on for minutes. */
-const maxAuthRetries = 2;
 
 /**
  * Runs an attempt from its workspace to its result: first turn, then as many repair turns in the same session as the
@@ -52,7 +46,14 @@ export async function executeRun(
     let prompt = firstPrompt(skill, agent, run, paths.workspace);
     for (let repairs = 0; ; repairs++) {
       const asked = progress.run.session_id;
-      const outcome = await oneTurn(context, progress, { skill, agent, installation, strict, prompt, stop });
+      const outcome = await attemptTurn(context, progress, {
+        skill,
+        agent,
+        installation,
+        strict,
+        prompt,
+        stop,
+      });
       const failure = judgeTurn(outcome, stop.signal, agent.id, asked);
       if (failure) return stopped(failure);
       const answer = await converge(skill, context.validators, paths, outcome.summary);
@@ -65,94 +66,6 @@ export async function executeRun(
   } finally {
     clearTimeout(timeout);
   }
-}
-
-interface TurnParts {
-  skill: Skill;
-  agent: Agent;
-  installation: Installation;
-  strict: Record<string, unknown> | null;
-  prompt: string;
-  stop: AbortController;
-}
-
-async function oneTurn(context: RunContext, progress: RunProgress, parts: TurnParts): Promise<TurnOutcome> {
-  const { skill, agent, stop } = parts;
-  progress.note({ turns: progress.run.turns + 1 });
-  const { run, paths } = progress;
-  const logs = turnPaths(paths, run.turns);
-  await mkdir(logs.folder, { recursive: true });
-  const env = agentEnvironment(agent, {
-    server: context.serverEnvironment,
-    npmPrefix: context.npmPrefix,
-    runId: run.request_id,
-    temporaryFolder: paths.temporary,
-    extra: await context.secrets.read(run.request_id),
-  });
-  const sandbox = parts.installation.sandboxUsable ? context.sandbox : "unrestricted";
-  const command = agent.command({
-    skillId: skill.id,
-    workspace: paths.workspace,
-    turnDir: logs.folder,
-    model: run.model,
-    effort: run.effort,
-    sessionId: run.session_id,
-    outputSchema: parts.strict,
-    sandbox,
-    environment: env,
-    skillConfig: await skillConfig(skill, agent),
-  });
-  const spawn = { executable: parts.installation.path, args: command.args };
-  const wrapped = await withPythonRuntime(skill, spawn, { cwd: paths.workspace, env, signal: stop.signal });
-  if (wrapped.warning !== null) progress.warn("RUNTIME_DEPENDENCIES_INJECTION_FAILED", wrapped.warning);
-  const outcome = await runTurn({
-    agent,
-    executable: wrapped.executable,
-    command: { ...command, args: wrapped.args },
-    prompt: parts.prompt,
-    cwd: paths.workspace,
-    env,
-    runId: run.request_id,
-    sandboxed: sandbox === "workspace-write",
-    logs,
-    signal: stop.signal,
-    graces: context.settings.killGraces,
-    onEvent: listener(progress, stop),
-  });
-  progress.note({
-    session_id: outcome.summary.sessionId ?? run.session_id,
-    usage: outcome.summary.usage ?? run.usage,
-  });
-  await writeFile(
-    logs.meta,
-    JSON.stringify(describeTurn(outcome, wrapped.args, parts.installation), null, 2),
-  );
-  return outcome;
-}
-
-function listener(progress: RunProgress, stop: AbortController): (event: AgentEvent) => void {
-  let authRetries = 0;
-  return (event) => {
-    const told = describeAgentEvent(event);
-    if (told) progress.tell(told.type, told.data);
-    if (event.type !== "retry" || !event.authentication) return;
-    authRetries += 1;
-    if (authRetries >= maxAuthRetries)
-      stop.abort(new RunStopped("auth", `The model refused the sign-in: ${event.message}`));
-  };
-}
-
-function describeTurn(outcome: TurnOutcome, args: string[], installation: Installation) {
-  return {
-    cli_version: installation.version,
-    args,
-    exit_code: outcome.exitCode,
-    signal: outcome.signal,
-    duration_ms: Math.round(outcome.durationMs),
-    session_id: outcome.summary.sessionId,
-    usage: outcome.summary.usage,
-    failure: outcome.summary.failure,
-  };
 }
 
 function firstPrompt(skill: Skill, agent: Agent, run: RunRecord, workspace: string): string {
@@ -175,13 +88,6 @@ function firstPrompt(skill: Skill, agent: Agent, run: RunRecord, workspace: stri
       ? {}
       : { preamble: run.runtime_options.preamble_prompt }),
   });
-}
-
-/** The skill's own config file for this agent: the one `engine_configs` names, or the agent's usual name in assets/. */
-async function skillConfig(skill: Skill, agent: Agent): Promise<string | null> {
-  const path = skill.manifest.engine_configs?.[agent.id] ?? `assets/${agent.skillConfigFile}`;
-  if (!skill.files.includes(path)) return null;
-  return readFile(join(skill.dir, path), "utf8");
 }
 
 function hardTimeout(run: RunRecord, context: RunContext, stop: AbortController): NodeJS.Timeout {

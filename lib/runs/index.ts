@@ -8,6 +8,6 @@ export { runResult } from "./run-result.ts";
 export { createRunSecrets } from "./run-secrets.ts";
 export { createRunStore } from "./run-store.ts";
 export { createRuns, type Runs } from "./runs.ts";
-export type { Accepted, JobRequest } from "./submit.ts";
+
 export { runStatus } from "./transitions.ts";
 export type { UploadLimits } from "./upload.ts";

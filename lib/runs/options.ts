@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Issue } from "../errors.ts";
 import { RunnerError } from "../errors.ts";
+import { jsonPointer } from "../json.ts";
 
 const maxEnvironmentNames = 64;
 const maxEnvironmentValue = 8192;
@@ -78,11 +79,11 @@ export function resolveOptions(
 }
 
 function issuesOf(issue: z.core.$ZodIssue): Issue[] {
-  const at = ["", "runtime_options", ...issue.path.map(String)].join("/");
-  if (issue.code !== "unrecognized_keys") return [{ pointer: at, message: issue.message }];
+  const at = ["runtime_options", ...issue.path];
+  if (issue.code !== "unrecognized_keys") return [{ pointer: jsonPointer(at), message: issue.message }];
   const known = Object.keys(runtimeOptions.shape).join(", ");
   return issue.keys.map((key) => ({
-    pointer: `${at}/${key}`,
+    pointer: jsonPointer([...at, key]),
     message: `${key} is no known option; known options: ${known}`,
   }));
 }

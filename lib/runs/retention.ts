@@ -53,6 +53,7 @@ async function removeDays(context: RunContext, scheduler: Scheduler, days: strin
   let executed = 0;
   let kept = 0;
   for (const day of days) {
+    const keptBefore = kept;
     for (const id of await context.store.idsOfDay(day)) {
       const outcome = await context.locked(id, () => removeIfIdle(context, scheduler, id));
       if (outcome === "kept") kept += 1;
@@ -60,7 +61,7 @@ async function removeDays(context: RunContext, scheduler: Scheduler, days: strin
       if (outcome === "executed") executed += 1;
     }
     // Today's folder may get a new job at any moment: only days that are over are dropped whole.
-    if (kept === 0 && day < new Date().toISOString().slice(0, 10)) await context.store.dropDay(day);
+    if (kept === keptBefore && day < new Date().toISOString().slice(0, 10)) await context.store.dropDay(day);
   }
   return { removed, executed, kept };
 }

@@ -71,7 +71,8 @@ export function createRunStore(records: RecordStore): RunStore {
   return {
     async create(run) {
       // The marker first: a marker without a record is swept at the next start, a record without one would be lost.
-      await records.write(`active:${run.request_id}`, { since: run.created_at });
+      // A run answered from the cache has ended already, and no later save would take its marker away.
+      if (!isTerminal(run.status)) await records.write(`active:${run.request_id}`, { since: run.created_at });
       await records.write(keyOf(run.request_id), run);
       recent.set(run.request_id, run);
     },

@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { RunnerError } from "../errors.ts";
 import { filesBelow } from "./artifacts.ts";
+import type { JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
 import { type RunEvent, readEvents } from "./event-log.ts";
 import { type RunPaths, runPaths } from "./paths.ts";
@@ -13,7 +14,7 @@ import { emptyResult, type RunResult, readResult } from "./run-result.ts";
 import type { RunFilter, RunPage } from "./run-store.ts";
 import { createScheduler, finish } from "./scheduler.ts";
 import { RunStopped } from "./stop-reason.ts";
-import { type Accepted, type JobRequest, submit } from "./submit.ts";
+import { type Accepted, submit } from "./submit.ts";
 import { isTerminal } from "./transitions.ts";
 import { acceptUpload, assertAwaitsUpload, type UploadLimits } from "./upload.ts";
 import { describeRun, type FileEntry, listWorkspace, type RunLogs, readLogs, summarizeRun } from "./views.ts";

@@ -27,8 +27,11 @@ interface Held {
 
 export function createScheduler(context: RunContext): Scheduler {
   const held = new Map<string, Held>();
+  let stopping = false;
   return {
     start(run, reservation) {
+      // Accepted in the last moment: it is durable, and the next start takes it up.
+      if (stopping) return reservation.release();
       const entry: Held = { controller: new AbortController(), started: false, done: Promise.resolve() };
       entry.done = carryOut(context, run, reservation, entry)
         .catch((error: unknown) =>
@@ -46,6 +49,7 @@ export function createScheduler(context: RunContext): Scheduler {
       return true;
     },
     async shutdown(graceMs) {
+      stopping = true;
       const reason = new RunStopped(
         "shutdown",
         "The server was stopped while the run was in progress. Send the job again.",

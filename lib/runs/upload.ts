@@ -5,12 +5,13 @@ import { extractZip } from "../archives/index.ts";
 import { RunnerError } from "../errors.ts";
 import { validateUploadedInput } from "../skills/index.ts";
 import { syncFolder } from "../storage/index.ts";
+import { answerFromCache } from "./cached-answer.ts";
 import type { RunContext } from "./context.ts";
 import { runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { openRunProgress } from "./run-progress.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { type Accepted, answerFromCache, assertAccepting, reserve } from "./submit.ts";
+import { type Accepted, assertAccepting, reserve } from "./submit.ts";
 
 /** Caps on what an uploaded zip may unpack to. */
 export interface UploadLimits {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Issue } from "../errors.ts";
-import { jsonPointer } from "./json-pointer.ts";
+import { jsonPointer } from "../json.ts";
 
 /** What a package may preset in `runtime.default_options`. A request's own value always wins over it. */
 const presettable: Readonly<Record<string, z.ZodType>> = {

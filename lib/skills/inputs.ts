@@ -1,8 +1,7 @@
 import { posix } from "node:path";
 import type { Issue } from "../errors.ts";
-import { isJsonObject } from "../json.ts";
+import { isJsonObject, jsonPointer } from "../json.ts";
 import { requiredNames } from "./declared-properties.ts";
-import { jsonPointer } from "./json-pointer.ts";
 import type { Skill } from "./skill.ts";
 
 export interface FileInput {

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import type { Issue } from "../errors.ts";
+import { jsonPointer } from "../json.ts";
 import { keepKnownOptions } from "./default-options.ts";
-import { jsonPointer } from "./json-pointer.ts";
 import { manifestShape } from "./manifest-shape.ts";
 import type { Findings, SkillManifest } from "./skill.ts";
 

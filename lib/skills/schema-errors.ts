@@ -1,6 +1,6 @@
 import type { ErrorObject } from "ajv";
 import type { Issue } from "../errors.ts";
-import { jsonPointer } from "./json-pointer.ts";
+import { jsonPointer } from "../json.ts";
 
 /** Enough to mend a value by, and no more than fits a prompt. */
 const maxIssues = 50;

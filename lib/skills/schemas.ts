@@ -1,10 +1,9 @@
 import { posix } from "node:path";
 import type { Ajv2020 } from "ajv/dist/2020.js";
 import type { Issue } from "../errors.ts";
-import { isJsonObject } from "../json.ts";
+import { isJsonObject, jsonPointer } from "../json.ts";
 import { isArtifactKind } from "./artifact-fields.ts";
 import { declaredProperties } from "./declared-properties.ts";
-import { jsonPointer } from "./json-pointer.ts";
 import { explainErrors } from "./schema-errors.ts";
 import { createAjv } from "./schema-validator.ts";
 import {

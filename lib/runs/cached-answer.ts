@@ -1,0 +1,60 @@
+import { constants, copyFile, mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { RunContext } from "./context.ts";
+import { type RunPaths, runPaths } from "./paths.ts";
+import type { RunRecord } from "./record.ts";
+import { cacheKey } from "./result-cache.ts";
+import { openRunProgress } from "./run-progress.ts";
+import { readResult, writeResult } from "./run-result.ts";
+import { describeStateChange, stateChangedType } from "./state-change.ts";
+
+/**
+ * The run as already answered, its result and artifacts copied from the run that first gave them, or null. A copy, so
+ * that each job can be deleted without harm to another.
+ */
+export async function answerFromCache(context: RunContext, run: RunRecord): Promise<RunRecord | null> {
+  const key = cacheKey(run);
+  const source = key === null ? null : await context.cache.lookup(key);
+  if (key === null || source === null) return null;
+  const copied = await copyResult(
+    runPaths(context.dataDir, source),
+    runPaths(context.dataDir, run.request_id),
+  );
+  if (!copied) {
+    await context.cache.forget(key);
+    return null;
+  }
+  const now = new Date().toISOString();
+  const answered: RunRecord = {
+    ...run,
+    status: "succeeded",
+    cache_hit: true,
+    cached_from: source,
+    updated_at: now,
+    finished_at: now,
+  };
+  const progress = await openRunProgress(context.store, context.dataDir, answered);
+  progress.tell(stateChangedType, describeStateChange(answered, run.status, "cache.hit"));
+  await progress.close();
+  return answered;
+}
+
+/**
+ * Copies what a run answered (result and artifacts) into another run's folder. False when the source is not whole any
+ * more; what was copied then lies in a folder that nobody reads.
+ */
+async function copyResult(from: RunPaths, to: RunPaths): Promise<boolean> {
+  const result = await readResult(from.result);
+  if (result?.status !== "success") return false;
+  try {
+    for (const path of result.artifacts) {
+      const target = join(to.workspace, path);
+      await mkdir(dirname(target), { recursive: true });
+      await copyFile(join(from.workspace, path), target, constants.COPYFILE_FICLONE);
+    }
+  } catch {
+    return false;
+  }
+  await writeResult(to.result, result);
+  return true;
+}
