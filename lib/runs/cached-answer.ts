@@ -55,6 +55,6 @@ async function copyResult(from: RunPaths, to: RunPaths): Promise<boolean> {
   } catch {
     return false;
   }
-  await writeResult(to.result, result);
+  await writeResult(to.result, to.workspace, result);
   return true;
 }

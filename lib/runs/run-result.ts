@@ -1,7 +1,7 @@
 import { mkdir, readFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
-import { replaceFile } from "../storage/index.ts";
+import { replaceFile, syncFiles } from "../storage/index.ts";
 import { runError, runWarning } from "./record.ts";
 
 /** `result/result.json` of a run that has ended: what the caller came for. */
@@ -17,7 +17,9 @@ export const runResult = z.object({
 });
 export type RunResult = z.infer<typeof runResult>;
 
-export async function writeResult(path: string, result: RunResult): Promise<void> {
+/** Writes a run's result, durably, with the artifacts it names: whoever is told of them finds them after a power cut. */
+export async function writeResult(path: string, workspace: string, result: RunResult): Promise<void> {
+  await syncFiles(result.artifacts.map((artifact) => join(workspace, artifact)));
   await mkdir(dirname(path), { recursive: true });
   await replaceFile(path, `${JSON.stringify(result, null, 2)}\n`);
 }

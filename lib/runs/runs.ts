@@ -109,10 +109,11 @@ export function createRuns(context: RunContext): Runs {
     },
     async cancel(id) {
       await store.get(id);
-      const held = await scheduler.stop(id, new RunStopped("cancel", "The job was canceled."));
-      const withdrawn = !held && (await locked(id, () => withdraw(context, id)));
+      const stop = () => scheduler.stop(id, new RunStopped("cancel", "The job was canceled."));
+      // An upload that was just being taken may have queued the job meanwhile: then it is held after all.
+      const ended = (await stop()) || (await locked(id, () => withdraw(context, id))) || (await stop());
       const { status } = await store.get(id);
-      const accepted = status === "canceled" && (held || withdrawn);
+      const accepted = status === "canceled" && ended;
       return {
         status,
         accepted,

@@ -116,7 +116,7 @@ async function endUnstarted(context: RunContext, run: RunRecord, signal: AbortSi
 
 /** Ends a run: its result file first, then its record, so that whoever reads "succeeded" finds the result. */
 export async function finish(context: RunContext, progress: RunProgress, result: RunResult): Promise<void> {
-  await writeResult(progress.paths.result, result);
+  await writeResult(progress.paths.result, progress.paths.workspace, result);
   const status = result.status === "success" ? "succeeded" : result.status;
   await progress.become(status, triggers[status], { error: result.error });
   await context.secrets.forget(progress.run.request_id);

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { extractZip } from "../archives/index.ts";
 import { RunnerError } from "../errors.ts";
 import { validateUploadedInput } from "../skills/index.ts";
-import { syncFolder } from "../storage/index.ts";
+import { syncFiles, syncFolder } from "../storage/index.ts";
 import { answerFromCache } from "./cached-answer.ts";
 import type { RunContext } from "./context.ts";
 import { runPaths } from "./paths.ts";
@@ -59,8 +59,7 @@ export async function acceptUpload(
       const { workspace, uploads } = runPaths(context.dataDir, id);
       await mkdir(workspace, { recursive: true });
       await rm(uploads, { recursive: true, force: true });
-      for (const folder of new Set(files.map((path) => dirname(join(unpacked, path)))))
-        await syncFolder(folder);
+      await syncFiles(files.map((path) => join(unpacked, path)));
       await rename(unpacked, uploads);
       await syncFolder(workspace);
     };
@@ -98,13 +97,11 @@ export function assertAwaitsUpload(run: RunRecord): void {
   throw new RunnerError("JOB_STATE_CONFLICT", `The job takes no upload: ${why}.`);
 }
 
-/** Hashes a file and makes it durable: the caller is about to be told that we have it. */
 async function describeFile(folder: string, path: string): Promise<RunRecord["uploads"][number]> {
   const file = await open(join(folder, path), "r");
   try {
     const hash = createHash("sha256");
     for await (const chunk of file.createReadStream({ autoClose: false })) hash.update(chunk);
-    await file.sync();
     return { path, bytes: (await file.stat()).size, sha256: hash.digest("hex") };
   } finally {
     await file.close();

@@ -125,6 +125,19 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** Makes the content of files that somebody else wrote durable (fsync(2)), with their names. */
+export async function syncFiles(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const handle = await open(path, "r");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+  for (const folder of new Set(paths.map((path) => dirname(path)))) await syncFolder(folder);
+}
+
 function nullIfMissing(error: unknown): null {
   if (isMissing(error)) return null;
   throw error;
