@@ -14,8 +14,15 @@ export interface Invocation {
   env: Record<string, string>;
 }
 
+export interface RunPlace {
+  dataDir: string;
+  npmPrefix: string;
+  /** The server's own environment. */
+  environment: Readonly<Record<string, string | undefined>>;
+}
+
 /** Reads from an ended run's own files how its agent was called. */
-export function invocationOf(dataDir: string, runId: string, npmPrefix: string): Invocation {
+export function invocationOf(runId: string, { dataDir, npmPrefix, environment }: RunPlace): Invocation {
   const [agent] = agents;
   if (!agent) throw new Error("there is no agent");
   const paths = runPaths(dataDir, runId);
@@ -27,7 +34,7 @@ export function invocationOf(dataDir: string, runId: string, npmPrefix: string):
     prompt: readFileSync(turn.prompt, "utf8"),
     cwd: paths.workspace,
     env: agentEnvironment(agent, {
-      server: process.env,
+      server: environment,
       npmPrefix,
       runId,
       temporaryFolder: paths.temporary,

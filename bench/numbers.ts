@@ -1,4 +1,4 @@
-/** The value below which the given share of the values lie (nearest rank). */
+/** The value that the given share of the values does not exceed (nearest rank). */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const value = sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
@@ -7,7 +7,7 @@ export function quantile(values: readonly number[], share: number): number {
 }
 
 export function median(values: readonly number[]): number {
-  return (quantile(values, 0.5) + quantile(values, 0.5 + 1 / (values.length + 1))) / 2;
+  return quantile(values, 0.5);
 }
 
 export const milliseconds = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} ms`;

@@ -13,6 +13,7 @@ export interface ServerProcess {
   pid: number;
   dataDir: string;
   npmPrefix: string;
+  environment: Record<string, string | undefined>;
   /** Milliseconds from the spawn to the first 200 of /healthz. */
   startedInMs: number;
   stop(): Promise<void>;
@@ -26,23 +27,25 @@ export async function startServer(folder: string): Promise<ServerProcess> {
   installStandIn(npmPrefix, "node");
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
+  const environment = {
+    PATH: process.env.PATH,
+    HOME: join(folder, "home"),
+    PORT: String(port),
+    LOG_LEVEL: "warn",
+    SKILL_RUNNER_DATA_DIR: dataDir,
+    SKILL_RUNNER_SKILLS_DIR: skillsDir,
+    NPM_CONFIG_PREFIX: npmPrefix,
+  };
   const spawned = performance.now();
   const child = spawn(process.execPath, [join(root, "dist/runtime/main.js")], {
     cwd: folder,
     stdio: ["ignore", "inherit", "inherit"],
-    env: {
-      PATH: process.env.PATH,
-      HOME: join(folder, "home"),
-      PORT: String(port),
-      LOG_LEVEL: "warn",
-      SKILL_RUNNER_DATA_DIR: dataDir,
-      SKILL_RUNNER_SKILLS_DIR: skillsDir,
-      NPM_CONFIG_PREFIX: npmPrefix,
-    },
+    env: environment,
   });
   await answers(`${url}/healthz`, child);
   const startedInMs = performance.now() - spawned;
-  return { url, pid: child.pid ?? 0, dataDir, npmPrefix, startedInMs, stop: () => stop(child) };
+  const pid = child.pid ?? 0;
+  return { url, pid, dataDir, npmPrefix, environment, startedInMs, stop: () => stop(child) };
 }
 
 /** Asks until the answer is 200, a millisecond apart: a refused connection costs the machine next to nothing. */

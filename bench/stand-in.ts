@@ -27,14 +27,15 @@ export const stream = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
 const programs = {
   node: `#!/usr/bin/env node
 const { readFileSync, writeSync } = require("node:fs");
-if (process.argv.includes("--version")) console.log("codex-cli 0.169.0");
-else {
+if (process.argv[2] === "--version") console.log("codex-cli 0.169.0");
+else if (process.argv[2] !== "sandbox") {
   readFileSync(0);
   writeSync(1, ${JSON.stringify(stream)});
 }
 `,
   sh: `#!/bin/sh
 if [ "$1" = --version ]; then echo "codex-cli 0.169.0"; exit; fi
+if [ "$1" = sandbox ]; then exit; fi
 cat >/dev/null
 printf '%s' '${stream}'
 `,
@@ -44,5 +45,6 @@ export type Program = keyof typeof programs;
 /** Puts a program that reads its prompt, prints one answer and exits into an npm prefix as `codex`. */
 export function installStandIn(prefix: string, program: Program): void {
   mkdirSync(join(prefix, "bin"), { recursive: true });
+  writeFileSync(join(prefix, "package.json"), '{"type":"commonjs"}');
   writeFileSync(join(prefix, "bin", "codex"), programs[program], { mode: 0o755 });
 }

@@ -13,7 +13,7 @@ const page = `<!doctype html>
   <body>
     <div id="docs"></div>
     <script src="/docs/assets/swagger-ui-bundle.js"></script>
-    <script>SwaggerUIBundle({ url: "/openapi.json", dom_id: "#docs", deepLinking: true });</script>
+    <script>SwaggerUIBundle({ url: "/openapi.json", dom_id: "#docs", deepLinking: true, validatorUrl: null });</script>
   </body>
 </html>
 `;

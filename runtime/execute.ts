@@ -7,7 +7,11 @@ import { problemResponse } from "./problem.ts";
 export async function execute(fn: RunnerFunction, raw: RawCall, log: Log): Promise<Response> {
   try {
     const answer = await fn.call(raw);
-    if (answer instanceof Response) return answer;
+    if (answer instanceof Response) {
+      // The router drops the body for HEAD: whoever makes it must hear of that, or its file would stay open.
+      if (raw.request.method === "HEAD") await answer.body?.cancel();
+      return answer;
+    }
     const status = fn.status ?? 200;
     if (answer === undefined) return new Response(null, { status: fn.status ?? 204 });
     return new Response(JSON.stringify(answer), { status, headers: { "content-type": "application/json" } });

@@ -37,10 +37,13 @@ function environmentTable(): string {
     const parsed = variable.parse(schema);
     return [`\`${name}\``, shownDefault(name, parsed), shownValues(parsed), parsed.description];
   });
-  const lines = [["Variable", "Default", "Values", "Meaning"], ["---", "---", "---", "---"], ...rows];
-  return lines
-    .map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`)
-    .join("\n");
+  const header = ["Variable", "Default", "Values", "Meaning"];
+  const widths = header.map((cell, at) =>
+    Math.max(...[header, ...rows].map((row) => row[at]?.length ?? 0), cell.length),
+  );
+  const line = (cells: string[], fill: string) =>
+    `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0, fill)).join(" | ")} |`;
+  return [line(header, " "), line(["", "", "", ""], "-"), ...rows.map((row) => line(row, " "))].join("\n");
 }
 
 function shownDefault(name: string, { default: value }: Variable): string {

@@ -4,7 +4,7 @@ import { runError, runStatus, runWarning, usage } from "../../lib/runs/index.ts"
 /** Shapes that several endpoints share, as they go over the wire. */
 
 export const requestId = z.object({
-  request_id: z.string().max(64).describe("The job's id, from POST /v1/jobs."),
+  request_id: z.string().describe("The job's id, from POST /v1/jobs."),
 });
 
 const anyObject = z.record(z.string(), z.unknown());

@@ -25,7 +25,7 @@ export const codex: Agent = {
     "OPENAI_PROJECT",
   ],
   keyVariables,
-  sandboxProbe: ["sandbox", "-c", 'sandbox_mode="workspace-write"', "--", "/bin/true"],
+  sandboxProbe: ["sandbox", "-c", 'sandbox_mode="workspace-write"', "--", "true"],
   capabilities: {
     resume: true,
     outputSchema: true,

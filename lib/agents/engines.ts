@@ -24,7 +24,7 @@ export interface EngineModels {
   cli_version_detected: string | null;
   snapshot_version_used: string;
   source: "pinned_snapshot";
-  fallback_reason: "cli_version_unknown" | "no_match" | null;
+  fallback_reason: "cli_version_unknown" | "no_semver_match" | "no_match" | null;
   models: (ModelInfo & { provider: null; provider_id: null; model: string; source: "pinned_snapshot" })[];
 }
 
@@ -132,11 +132,12 @@ function pickSnapshot(agent: Agent, version: string | null) {
   const ascending = [...agent.models].sort((a, b) => compareVersions(a.version, b.version));
   const newest = ascending.at(-1) ?? { version: "0.0.0", models: [] };
   if (version === null) return { snapshot: newest, fallback: "cli_version_unknown" as const };
+  if (!/^\d+(\.\d+)*/.test(version)) return { snapshot: newest, fallback: "no_semver_match" as const };
   const match = ascending.filter((snapshot) => compareVersions(snapshot.version, version) <= 0).at(-1);
   return match ? { snapshot: match, fallback: null } : { snapshot: newest, fallback: "no_match" as const };
 }
 
 /** Compares dotted numbers; what follows them ("-beta.1") does not count. */
-export function compareVersions(a: string, b: string): number {
+function compareVersions(a: string, b: string): number {
   return a.localeCompare(b, "en", { numeric: true });
 }

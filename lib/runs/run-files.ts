@@ -73,16 +73,18 @@ export async function bundleFiles(
   result: RunResult,
   extra: string[],
 ): Promise<BundleFile[]> {
+  const ours = new Set(["manifest.json", "result/result.json", ...extra]);
+  // An artifact that is named like a file of ours goes where it lies in the run's folder: no name comes twice.
+  const nameOf = (artifact: string) =>
+    ours.has(artifact) || artifact.startsWith("workspace/") ? `workspace/${artifact}` : artifact;
+  const there = new Set([
+    "result/result.json",
+    ...result.artifacts.map((artifact) => `workspace/${artifact}`),
+  ]);
   const files: BundleFile[] = [
     { path: "result/result.json", source: paths.result },
-    ...result.artifacts.map((path) => ({ path, source: join(paths.workspace, path) })),
-    ...extra
-      .filter(
-        (path) =>
-          !result.artifacts.some((artifact) => path === `workspace/${artifact}`) &&
-          path !== "result/result.json",
-      )
-      .map((path) => ({ path, source: join(paths.root, path) })),
+    ...result.artifacts.map((path) => ({ path: nameOf(path), source: join(paths.workspace, path) })),
+    ...extra.filter((path) => !there.has(path)).map((path) => ({ path, source: join(paths.root, path) })),
   ];
   const manifest = {
     request_id: run.request_id,

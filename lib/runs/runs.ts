@@ -111,9 +111,9 @@ export function createRuns(context: RunContext): Runs {
       await store.get(id);
       const stop = () => scheduler.stop(id, new RunStopped("cancel", "The job was canceled."));
       // An upload that was just being taken may have queued the job meanwhile: then it is held after all.
-      const ended = (await stop()) || (await locked(id, () => withdraw(context, id))) || (await stop());
+      const stopped = (await stop()) || (await locked(id, () => withdraw(context, id))) || (await stop());
       const { status } = await store.get(id);
-      const accepted = status === "canceled" && ended;
+      const accepted = status === "canceled" && stopped;
       return {
         status,
         accepted,

@@ -115,13 +115,29 @@ async function endUnstarted(context: RunContext, run: RunRecord, signal: AbortSi
 }
 
 /** Ends a run: its result file first, then its record, so that whoever reads "succeeded" finds the result. */
-export async function finish(context: RunContext, progress: RunProgress, result: RunResult): Promise<void> {
-  await writeResult(progress.paths.result, progress.paths.workspace, result);
+export async function finish(context: RunContext, progress: RunProgress, wanted: RunResult): Promise<void> {
+  const result = await keepResult(context, progress, wanted);
   const status = result.status === "success" ? "succeeded" : result.status;
-  await progress.become(status, triggers[status], { error: result.error });
+  const key = status === "succeeded" ? cacheKey(progress.run) : null;
+  // Before the end is told: who sees it may ask the same again at once, and finds no secret left.
+  if (key !== null) await context.cache.remember(key, progress.run.request_id);
   await context.secrets.forget(progress.run.request_id);
-  const key = cacheKey(progress.run);
-  if (status === "succeeded" && key !== null) await context.cache.remember(key, progress.run.request_id);
+  await progress.become(status, triggers[status], { error: result.error });
+}
+
+// A result that cannot be written (a full disk, an artifact that vanished) is a failure with a reason, not a stuck run.
+async function keepResult(context: RunContext, progress: RunProgress, result: RunResult): Promise<RunResult> {
+  const { paths, run } = progress;
+  try {
+    await writeResult(paths.result, paths.workspace, result);
+    return result;
+  } catch (error) {
+    context.log.error({ err: error, run: run.request_id }, "a result could not be written");
+    if (result.status !== "success") return result;
+    const reason = error instanceof Error && "code" in error ? ` (${error.code})` : "";
+    const message = `The result could not be written${reason}.`;
+    return keepResult(context, progress, emptyResult("failed", { code: "RESULT_NOT_STORED", message }));
+  }
 }
 
 const triggers = { succeeded: "turn.succeeded", failed: "turn.failed", canceled: "run.canceled" } as const;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
-import { Agent, type ClientRequest, type IncomingMessage, request as httpRequest } from "node:http";
+import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { describeApi } from "../../runtime/openapi.ts";
@@ -55,7 +55,8 @@ export async function startHttp(options: HarnessOptions = {}): Promise<HttpServe
   const log = {
     info() {},
     warn() {},
-    error: (fields: object, message: string) => faults.push(`${message} ${"err" in fields ? fields.err : ""}`),
+    error: (fields: object, message: string) =>
+      faults.push(`${message} ${"err" in fields ? fields.err : ""}`),
   };
   const services = { ...harness.services, openApiDocument: () => describeApi(routes) };
   const server = await listen(createRouter(routes, services, log), "127.0.0.1", 0);
@@ -81,7 +82,9 @@ export async function startHttp(options: HarnessOptions = {}): Promise<HttpServe
     upload: (id, zip, part) => send("POST", `/v1/jobs/${id}/upload`, form(zip, part)),
     stored: async () => {
       const folders = ["state", "runs", "incoming", "run_secrets"];
-      const listed = await Promise.all(folders.map((folder) => filesOf(join(harness.config.dataDir, folder))));
+      const listed = await Promise.all(
+        folders.map((folder) => filesOf(join(harness.config.dataDir, folder))),
+      );
       return listed.flat().sort();
     },
     async close() {
@@ -151,7 +154,9 @@ function encode({ headers = {}, body }: Sent): { headers: Record<string, string>
   return {
     headers: Object.fromEntries(given.filter(([, value]) => value !== "")),
     content:
-      typeof body === "string" || Buffer.isBuffer(body) ? Buffer.from(body) : Buffer.from(JSON.stringify(body)),
+      typeof body === "string" || Buffer.isBuffer(body)
+        ? Buffer.from(body)
+        : Buffer.from(JSON.stringify(body)),
   };
 }
 
@@ -173,7 +178,11 @@ async function filesOf(folder: string): Promise<string[]> {
   return Promise.all(
     entries.map(async (entry) => {
       const path = join(entry.parentPath, entry.name);
-      return entry.isFile() ? `${path} ${createHash("sha1").update(await readFile(path)).digest("hex")}` : path;
+      return entry.isFile()
+        ? `${path} ${createHash("sha1")
+            .update(await readFile(path))
+            .digest("hex")}`
+        : path;
     }),
   );
 }

@@ -41,13 +41,7 @@ describe("POST /v1/jobs refuses and makes nothing:", () => {
     ["no skill id", {}, 422, "REQUEST_INVALID", ["/skill_id"]],
     ["null for a skill id", { skill_id: null }, 422, "REQUEST_INVALID", ["/skill_id"]],
     ["an unknown engine", { ...text, engine: "hal" }, 404, "ENGINE_NOT_FOUND"],
-    [
-      "an engine the skill forbids",
-      { skill_id: "elsewhere" },
-      400,
-      "SKILL_ENGINE_UNSUPPORTED",
-      ["/engine"],
-    ],
+    ["a skill that leaves no engine", { skill_id: "elsewhere" }, 409, "SKILL_INVALID"],
     ["a temporary skill", { skill_source: "temp_upload" }, 400, "OPTION_INVALID", ["/skill_source"]],
     ["an unknown source", { ...text, skill_source: "web" }, 422, "REQUEST_INVALID", ["/skill_source"]],
     ["an unknown key", { ...text, prio: 1 }, 422, "REQUEST_INVALID", ["/prio"]],
@@ -113,7 +107,13 @@ describe("POST /v1/jobs refuses and makes nothing:", () => {
       at("execution_mode"),
     ],
     ["an unknown mode", options({ execution_mode: "fast" }), 400, "OPTION_INVALID", at("execution_mode")],
-    ["an unknown option", options({ nice: 1, "x/y": 2 }), 400, "OPTION_INVALID", [...at("nice"), ...at("x~1y")]],
+    [
+      "an unknown option",
+      options({ nice: 1, "x/y": 2 }),
+      400,
+      "OPTION_INVALID",
+      [...at("nice"), ...at("x~1y")],
+    ],
     ["a model like an option", { ...text, model: "--help" }, 400, "MODEL_INVALID", ["/model"]],
     ["a model with NUL", { ...text, model: "a\0b" }, 400, "MODEL_INVALID", ["/model"]],
     ["a wrong provider", { ...text, provider_id: "a b" }, 400, "MODEL_INVALID", ["/provider_id"]],
@@ -128,9 +128,18 @@ describe("POST /v1/jobs refuses and makes nothing:", () => {
         at("hard_timeout_seconds"),
       ],
     ),
-    ...["PATH", "HOME", "LD_PRELOAD", "NODE_OPTIONS", "GIT_DIR", "SKILL_RUNNER_X", "lower", "1A", "A=B", ""].map(
-      (name): Row => [`env ${name}`, env({ [name]: "v" }), 400, "OPTION_INVALID", at(`env/${name}`)],
-    ),
+    ...[
+      "PATH",
+      "HOME",
+      "LD_PRELOAD",
+      "NODE_OPTIONS",
+      "GIT_DIR",
+      "SKILL_RUNNER_X",
+      "lower",
+      "1A",
+      "A=B",
+      "",
+    ].map((name): Row => [`env ${name}`, env({ [name]: "v" }), 400, "OPTION_INVALID", at(`env/${name}`)]),
     ["an env name to be escaped", env({ "A/B": "v" }), 400, "OPTION_INVALID", at("env/A~1B")],
     ["an overlong env name", env({ ["A".repeat(129)]: "" }), 400, "OPTION_INVALID"],
     ["an overlong env value", env({ A: "v".repeat(8193) }), 400, "OPTION_INVALID", at("env/A")],
@@ -188,7 +197,12 @@ describe("POST /v1/jobs refuses the body", () => {
       400,
       "JSON_INVALID",
     ],
-    ["of another type", { body: json, headers: { "content-type": "text/plain" } }, 415, "MEDIA_TYPE_UNSUPPORTED"],
+    [
+      "of another type",
+      { body: json, headers: { "content-type": "text/plain" } },
+      415,
+      "MEDIA_TYPE_UNSUPPORTED",
+    ],
     ["of no type", { body: json, headers: { "content-type": "" } }, 415, "MEDIA_TYPE_UNSUPPORTED"],
     ["over the limit", { body: `"${"x".repeat(100_000)}"` }, 413, "BODY_TOO_LARGE"],
     ["over the limit, chunked", { body: `"${"x".repeat(3_000_000)}"`, chunked: true }, 413, "BODY_TOO_LARGE"],
@@ -211,7 +225,11 @@ test("an engine that is not installed is refused, with the way to install it", a
 });
 
 test("what is unusual and right is taken", async () => {
-  const body = { skill_id: "s", model: "openai/gpt-5.5@high", runtime_options: { preamble_prompt: "a\n\tb" } };
+  const body = {
+    skill_id: "s",
+    model: "openai/gpt-5.5@high",
+    runtime_options: { preamble_prompt: "a\n\tb" },
+  };
   const types = ["application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.x+json"];
   for (const type of types) {
     const answer = await server.send("POST", "/v1/jobs", { body, headers: { "content-type": type } });

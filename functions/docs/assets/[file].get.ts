@@ -11,7 +11,7 @@ export default defineFunction({
   summary: "The script and style of the docs page",
   tags: ["system"],
   params: z.object({ file: z.enum(["swagger-ui.css", "swagger-ui-bundle.js"]) }),
-  responses: { 200: { description: "The file", mediaType: "text/plain" } },
+  responses: { 200: { description: "The file", mediaType: "text/*" } },
   handler({ params }) {
     const folder = dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
     const body = Readable.toWeb(createReadStream(join(folder, params.file)));

@@ -25,6 +25,7 @@ export default defineFunction({
     "ARCHIVE_INVALID",
     "ARCHIVE_TOO_LARGE",
     "INPUT_INVALID",
+    "SKILL_NOT_FOUND",
     "ENGINE_NOT_INSTALLED",
     "QUEUE_FULL",
     "SHUTTING_DOWN",

@@ -1,15 +1,16 @@
 import { z } from "zod";
 import { defineFunction } from "../../../../../runtime/function.ts";
+import { requestId } from "../../../../_shared/schemas.ts";
 import { sendFile } from "../../../../_shared/send-file.ts";
 
 export default defineFunction({
   summary: "Download one artifact",
   description: "Takes Range (one range), If-Range and If-None-Match.",
   tags: ["jobs"],
-  params: z.object({ request_id: z.string().max(64), path: z.string().max(4096) }),
+  params: requestId.extend({ path: z.string().max(4096) }),
   responses: {
-    200: { description: "The file", mediaType: "application/octet-stream" },
-    206: { description: "The part asked for", mediaType: "application/octet-stream" },
+    200: { description: "The file", mediaType: "*/*" },
+    206: { description: "The part asked for", mediaType: "*/*" },
     304: { description: "Not changed" },
   },
   errors: [

@@ -1,0 +1,22 @@
+import { fetchJson } from "./http.ts";
+import { inputOf, skillId } from "./stand-in.ts";
+
+interface Job {
+  request_id: string;
+  status: string | null;
+}
+
+/** Sends a job with a text of its own, so that the result cache, which stays on, does not know it yet. */
+export async function submit(server: string, text: string): Promise<string> {
+  const body = { skill_id: skillId, engine: "codex", input: inputOf(text) };
+  return (await fetchJson<Job>(`${server}/v1/jobs`, body)).request_id;
+}
+
+/** Asks for a job's status without a pause until it has ended. */
+export async function ended(server: string, id: string): Promise<void> {
+  for (;;) {
+    const { status } = await fetchJson<Job>(`${server}/v1/jobs/${id}`);
+    if (status === "succeeded") return;
+    if (status === "failed" || status === "canceled") throw new Error(`job ${id} has ${status}`);
+  }
+}

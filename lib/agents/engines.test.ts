@@ -1,0 +1,131 @@
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { codex } from "./codex.ts";
+import { createEngines } from "./engines.ts";
+import { createInstallationFinder } from "./installation.ts";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "engines-"));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const prefix = () => join(folder, "npm");
+const environment = (more: Record<string, string> = {}) => ({
+  PATH: process.env.PATH,
+  HOME: folder,
+  ...more,
+});
+
+async function putCli(script: string, where = join(prefix(), "bin")) {
+  await mkdir(where, { recursive: true });
+  await rm(join(where, "codex"), { force: true });
+  await writeFile(join(where, "codex"), `#!/bin/sh\n${script}\n`);
+  await chmod(join(where, "codex"), 0o755);
+}
+
+function engines(env: Record<string, string> = {}) {
+  const PATH = env.PATH ?? "/usr/bin:/bin";
+  return createEngines({
+    agents: [codex],
+    finder: createInstallationFinder(prefix(), environment({ ...env, PATH })),
+    sandbox: "workspace-write",
+    environment: environment(env),
+  });
+}
+const status = async (at = engines()) => (await at.statuses())[0];
+const says = (version: string, sandbox = "exit 0") =>
+  `[ "$1" = --version ] && echo "codex-cli ${version}" && exit 0; ${sandbox}`;
+
+describe("what is installed", () => {
+  test("nothing: said with what to do", async () => {
+    expect(await status()).toMatchObject({
+      present: false,
+      cli_version_detected: null,
+      sandbox: null,
+      auth_ready: false,
+    });
+    await expect(engines().installed("codex")).rejects.toMatchObject({
+      code: "ENGINE_NOT_INSTALLED",
+      message: expect.stringContaining("npm install -g @openai/codex@"),
+    });
+  });
+
+  test("the managed prefix comes before PATH", async () => {
+    await putCli(says("1.0.0"), join(folder, "other"));
+    const at = engines({ PATH: `${join(folder, "other")}:/usr/bin:/bin` });
+    expect(await status(at)).toMatchObject({ source: "path", cli_version_detected: "1.0.0" });
+    await putCli(says("2.0.0"));
+    expect(await status(at)).toMatchObject({ source: "managed", cli_version_detected: "2.0.0" });
+  });
+
+  test("a CLI that was replaced is asked again; one that was not is not", async () => {
+    const at = engines();
+    await putCli(`echo x >> ${folder}/asked; ${says("1.0.0")}`);
+    await Promise.all([status(at), status(at)]);
+    await status(at);
+    // Once for its version, once for its sandbox.
+    expect((await readFile(join(folder, "asked"), "utf8")).trim().split("\n")).toHaveLength(2);
+    await putCli(says("1.1.0-alpha.3"));
+    expect(await status(at)).toMatchObject({ cli_version_detected: "1.1.0-alpha.3" });
+  });
+
+  test.each([
+    ["fails", "exit 7", /exit 7/],
+    ["says nothing", "exit 0", /did not answer/],
+    ["is killed", "kill -9 $$", /SIGKILL/],
+  ])("a CLI that %s is present, with its error", async (_how, script, error) => {
+    await putCli(script);
+    expect(await status()).toMatchObject({
+      present: true,
+      cli_version_detected: null,
+      error: expect.stringMatching(error),
+    });
+  });
+
+  test("its sandbox is tried, not assumed", async () => {
+    await putCli(says("1.0.0", "exit 0"));
+    expect((await status())?.sandbox).toBe("on");
+    await putCli(says("1.0.0", "exit 1"));
+    expect((await status())?.sandbox).toBe("unavailable");
+  });
+
+  test("a key in the environment or a login file makes it ready", async () => {
+    expect((await status(engines({ OPENAI_API_KEY: "k" })))?.auth_ready).toBe(true);
+    await mkdir(join(folder, ".codex"));
+    await writeFile(join(folder, ".codex/auth.json"), "{}");
+    expect((await status())?.auth_ready).toBe(true);
+    expect((await status(engines({ CODEX_HOME: join(folder, "elsewhere") })))?.auth_ready).toBe(false);
+  });
+});
+
+describe("models", () => {
+  test.each([
+    ["0.169.0", null],
+    ["0.170.2", null],
+    ["0.20.0", "no_match"],
+    ["unreadable", "no_semver_match"],
+  ])("for version %s: fallback %s", async (version, fallback) => {
+    await putCli(says(version));
+    const models = await engines().models("codex");
+    expect(models).toMatchObject({
+      engine: "codex",
+      snapshot_version_used: "0.169.0",
+      fallback_reason: fallback,
+    });
+    expect(models.models[0]).toMatchObject({
+      id: "gpt-6.1-sol",
+      supported_effort: expect.arrayContaining(["high"]),
+    });
+  });
+
+  test("without the CLI the newest snapshot is shown, and why", async () => {
+    expect(await engines().models("codex")).toMatchObject({
+      cli_version_detected: null,
+      fallback_reason: "cli_version_unknown",
+    });
+    await expect(engines().models("nope")).rejects.toMatchObject({ code: "ENGINE_NOT_FOUND" });
+  });
+});

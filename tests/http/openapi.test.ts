@@ -1,0 +1,199 @@
+import { Ajv2020 } from "ajv/dist/2020.js";
+import formats from "ajv-formats";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { makeZip } from "../../lib/archives/zip-fixture.ts";
+import { isJsonObject } from "../../lib/json.ts";
+import { answering } from "../stand-in.ts";
+import { type HttpAnswer, type HttpServer, type Sent, startHttp } from "./http-server.ts";
+
+interface Operation {
+  operationId: string;
+  summary: string;
+  tags: string[];
+  parameters?: { name: string; in: string; required?: boolean; schema: object }[];
+  requestBody?: { content: Record<string, { schema: object }> };
+  responses: Record<string, { description: string; content?: Record<string, { schema?: object }> }>;
+}
+type Document = Record<string, unknown> & {
+  openapi: string;
+  paths: Record<string, Record<string, Operation>>;
+};
+
+let server: HttpServer;
+let document: Document;
+const ajv = formats.default(new Ajv2020({ strict: false, allErrors: true }));
+beforeAll(async () => {
+  server = await startHttp({
+    scenario: [
+      { lines: answering({ ok: true, report: "artifacts/r.md" }), files: { "artifacts/r.md": "# R" } },
+    ],
+  });
+  document = (await server.get("/openapi.json")).body;
+  ajv.addSchema(document, "api");
+});
+afterAll(() => server.close());
+
+const operations = () =>
+  Object.entries(document.paths).flatMap(([template, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ template, method, operation })),
+  );
+const escaped = (part: string) => encodeURIComponent(part.replaceAll("~", "~0").replaceAll("/", "~1"));
+
+/** The answer is one that the operation declares, and its body is as the declared schema says. */
+function expectDeclared(method: string, template: string, answer: HttpAnswer): void {
+  const where = `${method} ${template} ${answer.status}`;
+  const declared = document.paths[template]?.[method.toLowerCase()]?.responses[answer.status];
+  expect(declared, where).toBeDefined();
+  if (declared?.content === undefined) {
+    expect(answer.bytes, where).toHaveLength(0);
+    return;
+  }
+  const type = String(answer.headers["content-type"]).split(";")[0] ?? "";
+  const media =
+    declared.content[type] ?? declared.content[`${type.split("/")[0]}/*`] ?? declared.content["*/*"];
+  expect(media, `${where} ${type}`).toBeDefined();
+  if (media?.schema === undefined) return;
+  const at = ["paths", template, method.toLowerCase(), "responses", String(answer.status), "content", type];
+  const validate = ajv.compile({ $ref: `api#/${[...at, "schema"].map(escaped).join("/")}` });
+  expect(validate(answer.body), `${where} ${ajv.errorsText(validate.errors)}`).toBe(true);
+}
+
+function lookUp(value: unknown, [name, ...rest]: string[]): unknown {
+  if (name === undefined) return value;
+  return isJsonObject(value) ? lookUp(value[name], rest) : undefined;
+}
+
+describe("/openapi.json", () => {
+  test("is OpenAPI 3.1 and describes every route of the table, and no other", () => {
+    expect(document).toMatchObject({
+      openapi: expect.stringMatching(/^3\.1\.\d$/),
+      info: { title: "Skill Runner", version: expect.any(String) },
+    });
+    const described = operations().map(({ method, template }) => `${method} ${template}`);
+    expect(described.sort()).toEqual(
+      server.routes.map(({ method, template }) => `${method} ${template}`).sort(),
+    );
+  });
+
+  test("names each operation once, and says what it is", () => {
+    const ids = operations().map(({ operation }) => operation.operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const { operation } of operations()) {
+      expect(operation.operationId).toMatch(/^[a-z][a-z0-9_]+$/);
+      expect(operation.summary).not.toBe("");
+      expect(Object.values(operation.responses).every(({ description }) => description !== "")).toBe(true);
+    }
+    const tags = new Set(operations().flatMap(({ operation }) => operation.tags));
+    expect(document.tags).toEqual(expect.arrayContaining([...tags].map((name) => ({ name }))));
+  });
+
+  test("declares every parameter of every path as required", () => {
+    for (const { template, operation } of operations()) {
+      const named = [...template.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+      const declared = (operation.parameters ?? []).filter((parameter) => parameter.in === "path");
+      expect(declared.map(({ name }) => name).sort(), template).toEqual(named.sort());
+      expect(declared.every(({ required }) => required === true)).toBe(true);
+    }
+  });
+
+  test("has no reference that leads nowhere, and only schemas that compile", () => {
+    const text = JSON.stringify(document);
+    const references = [...text.matchAll(/"\$ref":"([^"]+)"/g)].map(([, reference]) => reference ?? "");
+    expect(references.length).toBeGreaterThan(0);
+    for (const reference of references) {
+      expect(reference).toMatch(/^#\//);
+      const parts = reference
+        .slice(2)
+        .split("/")
+        .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+      expect(lookUp(document, parts), reference).toBeDefined();
+    }
+    for (const { template, method, operation } of operations()) {
+      for (const type of Object.keys(operation.requestBody?.content ?? {})) {
+        const at = ["paths", template, method, "requestBody", "content", type, "schema"];
+        expect(() => ajv.compile({ $ref: `api#/${at.map(escaped).join("/")}` })).not.toThrow();
+      }
+    }
+  });
+
+  test("accepts a request that the server accepts, and refuses one that it refuses", () => {
+    const at = ["paths", "/v1/jobs", "post", "requestBody", "content", "application/json", "schema"];
+    const validate = ajv.compile({ $ref: `api#/${at.map(escaped).join("/")}` });
+    expect(validate({ skill_id: "s", runtime_options: { no_cache: true, env: { A: "b" } } })).toBe(true);
+    expect(validate({ skill_id: "s", client_metadata: { anything: 1 } })).toBe(true);
+    expect(validate({ skill_id: "s", prio: 1 })).toBe(false);
+    expect(validate({ skill_id: "s", runtime_options: { hard_timeout_seconds: 0 } })).toBe(false);
+    expect(validate({ skill_id: "s", runtime_options: { nice: 1 } })).toBe(false);
+  });
+});
+
+describe("real answers are as declared:", () => {
+  test("every route with what it wants", async () => {
+    const id = await server.done({ skill_id: "s" });
+    const waiting = await server.job({ skill_id: "report-from-file", input: { source: "a.md" } });
+    const spare = await server.job({ skill_id: "report-from-file" });
+    const form = { headers: { "content-type": "multipart/form-data; boundary=b" } };
+    const zip = makeZip([{ name: "a.md", content: "x" }]).toString("latin1");
+    const part = 'Content-Disposition: form-data; name="file"; filename="f"';
+    const bodies: Record<string, Sent> = {
+      "post /v1/jobs": { body: { skill_id: "s" } },
+      "post /v1/jobs/{request_id}/upload": {
+        ...form,
+        body: Buffer.from(`--b\r\n${part}\r\n\r\n${zip}\r\n--b--\r\n`, "latin1"),
+      },
+    };
+    const ids: Record<string, string> = {
+      "post /v1/jobs/{request_id}/upload": waiting,
+      "delete /v1/jobs/{request_id}": spare,
+    };
+    // What removes jobs comes last.
+    const routes = [...server.routes].sort(
+      (a, b) => Number(/cleanup$/.test(a.template)) - Number(/cleanup$/.test(b.template)),
+    );
+    for (const { method, template } of routes) {
+      const key = `${method} ${template}`;
+      const path = template
+        .replace("{request_id}", ids[key] ?? id)
+        .replace("{path}", "artifacts/r.md")
+        .replace("{skill_id}", "report-from-file")
+        .replace("{engine}", "codex")
+        .replace("{file}", "swagger-ui.css");
+      const answer = await server.send(method.toUpperCase(), path, bodies[key]);
+      expect([200, 204], `${key} ${answer.bytes.toString().slice(0, 300)}`).toContain(answer.status);
+      expectDeclared(method, template, answer);
+    }
+  });
+
+  test.each<[method: string, template: string, path: string, sent: Sent, status: number]>([
+    ["POST", "/v1/jobs", "/v1/jobs", { body: {} }, 422],
+    ["POST", "/v1/jobs", "/v1/jobs", { body: "{" }, 400],
+    ["POST", "/v1/jobs", "/v1/jobs", { body: { skill_id: "none" } }, 404],
+    ["POST", "/v1/jobs", "/v1/jobs", { body: "x", headers: { "content-type": "text/plain" } }, 415],
+    ["GET", "/v1/jobs", "/v1/jobs?limit=0", {}, 422],
+    ["GET", "/v1/jobs", "/v1/jobs?cursor=x", {}, 400],
+    ["GET", "/v1/jobs/{request_id}", "/v1/jobs/x", {}, 404],
+    ["GET", "/v1/jobs/{request_id}/artifacts/{path}", "/v1/jobs/x/artifacts/y", {}, 404],
+    ["POST", "/v1/jobs/{request_id}/upload", "/v1/jobs/x/upload", {}, 404],
+    ["GET", "/v1/skills/{skill_id}", "/v1/skills/none", {}, 404],
+    ["GET", "/v1/engines/{engine}/models", "/v1/engines/hal/models", {}, 404],
+    ["GET", "/docs/assets/{file}", "/docs/assets/none", {}, 422],
+  ])("%s %s refused, for %s", async (method, template, path, sent, status) => {
+    const answer = await server.send(method, path, sent);
+    expect(answer.status).toBe(status);
+    expectDeclared(method, template, answer);
+  });
+
+  test("of jobs in every state", async () => {
+    const paths = ["", "/events/history", "/logs", "/files", "/result", "/artifacts", "/bundle"];
+    await server.harness.scenario([{ exitCode: 3 }]);
+    const failed = await server.job({ skill_id: "s", runtime_options: { no_cache: true } });
+    await server.harness.ended(failed);
+    const created = await server.job({ skill_id: "report-from-file" });
+    const canceled = await server.job({ skill_id: "report-from-file" });
+    await server.send("POST", `/v1/jobs/${canceled}/cancel`);
+    for (const id of [failed, created, canceled])
+      for (const path of paths)
+        expectDeclared("GET", `/v1/jobs/{request_id}${path}`, await server.get(`/v1/jobs/${id}${path}`));
+    expectDeclared("GET", "/v1/jobs", await server.get("/v1/jobs"));
+  });
+});
