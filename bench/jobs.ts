@@ -1,3 +1,5 @@
+import { existsSync, watch } from "node:fs";
+import { join } from "node:path";
 import { fetchJson } from "./http.ts";
 import { inputOf, skillId } from "./stand-in.ts";
 
@@ -19,4 +21,26 @@ export async function ended(server: string, id: string): Promise<void> {
     if (status === "succeeded") return;
     if (status === "failed" || status === "canceled") throw new Error(`job ${id} has ${status}`);
   }
+}
+
+/**
+ * Says when a run has ended without asking the server, which would take processor time from the run: the server keeps
+ * a marker of each run that has not ended, and takes it away last. So this is never early; it may be a little late.
+ */
+export function watchEnds(dataDir: string) {
+  const markers = join(dataDir, "state", "active");
+  const waiting = new Map<string, () => void>();
+  const watcher = watch(markers, (_, name) => {
+    if (name === null || existsSync(join(markers, name))) return;
+    waiting.get(name)?.();
+    waiting.delete(name);
+  });
+  return {
+    of: (id: string) =>
+      new Promise<void>((resolve) => {
+        if (existsSync(join(markers, id))) waiting.set(id, resolve);
+        else resolve();
+      }),
+    close: () => watcher.close(),
+  };
 }

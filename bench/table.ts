@@ -37,7 +37,12 @@ const cellsOf = ({ what, ours, against, result, target }: Row) => [
 export function formatTable(rows: readonly Row[], markdown: boolean): string {
   const lines = [header, ...rows.map(cellsOf)];
   const widths = header.map((_, column) => Math.max(3, ...lines.map((cells) => cells[column]?.length ?? 0)));
-  if (markdown) lines.splice(1, 0, widths.map((width) => "-".repeat(width)));
+  if (markdown)
+    lines.splice(
+      1,
+      0,
+      widths.map((width) => "-".repeat(width)),
+    );
   return lines
     .map((cells) => {
       const padded = cells.map((cell, column) => cell.padEnd(widths[column] ?? 0));

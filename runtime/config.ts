@@ -2,7 +2,10 @@ import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 import { defaultCapacitySettings as capacity } from "../lib/capacity/index.ts";
 
-const whole = (least: number, fallback: number) => z.coerce.number().int().min(least).default(fallback);
+const whole = (least: number, fallback: number, most = Number.MAX_SAFE_INTEGER) =>
+  z.coerce.number().int().min(least).max(most).default(fallback);
+/** Longer waits do not fit a Node timer, which counts milliseconds in 31 bits. */
+const maxSeconds = 2_000_000;
 const flag = z.enum(["0", "1"]).transform((value) => value === "1");
 const bytes = (fallback: number) => whole(1, fallback);
 const MiB = 1024 * 1024;
@@ -17,7 +20,9 @@ export const environment = z.object({
     .describe("Least severity of the server's own log lines (JSON, on stdout)."),
   LANDLOCK_ENABLED: flag
     .optional()
-    .describe("1: agents run sandboxed; 0: they do not. Unset: by kernel version (5.13 or newer)."),
+    .describe(
+      "1: agents run sandboxed; 0: they do not. Unset: sandboxed, but on a Linux kernel older than 5.13.",
+    ),
   NPM_CONFIG_PREFIX: z
     .string()
     .optional()
@@ -33,7 +38,7 @@ export const environment = z.object({
     .describe(
       'Where records lie: "fs:" (state/ in the data directory), "fs:/absolute/folder", or "memory:" for tests.',
     ),
-  SKILL_RUNNER_ENGINE_HARD_TIMEOUT_SECONDS: whole(1, 1200).describe(
+  SKILL_RUNNER_ENGINE_HARD_TIMEOUT_SECONDS: whole(1, 1200, maxSeconds).describe(
     "Longest a run may be running when it does not say so itself, in seconds.",
   ),
   SKILL_RUNNER_MAX_REPAIR_TURNS: whole(0, 3).describe(
@@ -46,7 +51,7 @@ export const environment = z.object({
     .max(24 * 20)
     .default(12)
     .describe("Hours between two looks for jobs past their retention."),
-  SKILL_RUNNER_SHUTDOWN_GRACE_SECONDS: whole(0, 10).describe(
+  SKILL_RUNNER_SHUTDOWN_GRACE_SECONDS: whole(0, 10, maxSeconds).describe(
     "Seconds runs may go on after SIGTERM before they are ended.",
   ),
   SKILL_RUNNER_MAX_BODY_BYTES: bytes(4 * MiB).describe("Largest JSON body, in bytes."),

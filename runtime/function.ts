@@ -93,7 +93,8 @@ export function defineFunction<
   return {
     ...description,
     async call({ params, request, services }) {
-      const query = Object.fromEntries(new URL(request.url).searchParams);
+      const query =
+        definition.query === undefined ? {} : Object.fromEntries(new URL(request.url).searchParams);
       const json =
         definition.body === undefined
           ? undefined

@@ -1,4 +1,4 @@
-import { execute } from "./execute.ts";
+import { createExecutor } from "./execute.ts";
 import type { RunnerFunction, Services } from "./function.ts";
 
 export interface Invocation {
@@ -33,5 +33,5 @@ export async function invoke(
     ...(body === undefined ? {} : { body: isReady ? body : JSON.stringify(body) }),
   });
   const silent = { info() {}, warn() {}, error() {} };
-  return execute(fn, { params, request, services }, silent);
+  return createExecutor(silent)(fn, { params, request, services });
 }

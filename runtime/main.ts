@@ -83,7 +83,7 @@ try {
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if ("code" in error && error.code === "EADDRINUSE") return `${error.message}. Set PORT to a free one.`;
-  return "code" in error || error.message.startsWith("These environment")
+  return "code" in error || /^(These environment|Another server)/.test(error.message)
     ? error.message
     : (error.stack ?? error.message);
 }

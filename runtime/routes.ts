@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { RunnerFunction } from "./function.ts";
 
-const methods = ["get", "post", "put", "patch", "delete"] as const;
+export const methods = ["get", "post", "put", "patch", "delete"] as const;
 export type Method = (typeof methods)[number];
 
 /** One endpoint and where it is mounted. */

@@ -14,6 +14,7 @@ import {
 import { createSkillRegistry, createValidators } from "../lib/skills/index.ts";
 import { openRecordStore } from "../lib/storage/index.ts";
 import type { Config } from "./config.ts";
+import { lockDataDir } from "./data-dir-lock.ts";
 import type { Services } from "./function.ts";
 
 export interface RunningServices extends Services {
@@ -31,6 +32,8 @@ export interface ServicesOptions {
   openApiDocument(): Promise<object>;
 }
 
+const firstCleanupMs = 60_000;
+
 /** Builds every part once and wires them to each other. Nothing else in the project does. */
 export async function createServices({
   config,
@@ -39,6 +42,7 @@ export async function createServices({
   openApiDocument,
 }: ServicesOptions): Promise<RunningServices> {
   await mkdir(config.dataDir, { recursive: true });
+  const unlock = await lockDataDir(config.dataDir);
   const incoming = join(config.dataDir, "incoming");
   const records = openRecordStore(config.storage, join(config.dataDir, "state"));
   const finder = createInstallationFinder(config.npmPrefix, environment);
@@ -66,6 +70,7 @@ export async function createServices({
     log,
   });
   let cleanup: NodeJS.Timeout | undefined;
+  let firstCleanup: NodeJS.Timeout | undefined;
   const dropExpired = () =>
     runs
       .dropExpired()
@@ -92,16 +97,21 @@ export async function createServices({
       await rm(incoming, { recursive: true, force: true });
       await capacity.start();
       await runs.recover();
+      // Not before the first answer: a server that is restarted often must clean up too, but nobody waits for it.
+      firstCleanup = setTimeout(dropExpired, firstCleanupMs);
+      firstCleanup.unref();
       cleanup = setInterval(dropExpired, config.cleanupIntervalHours * 3_600_000);
       cleanup.unref();
       state = "ready";
     },
     async stop() {
       state = "stopping";
+      clearTimeout(firstCleanup);
       clearInterval(cleanup);
       await runs.shutdown(config.shutdownGraceSeconds * 1000);
       capacity.stop();
       await records.close();
+      await unlock();
     },
   };
 }

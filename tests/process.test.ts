@@ -162,6 +162,14 @@ describe("a start that cannot work says why", () => {
     expect(stderr).toMatch(/EADDRINUSE.*PORT/);
   });
 
+  test("a data directory another server works in", async () => {
+    const other = await start();
+    const { status, stderr } = run({ SKILL_RUNNER_DATA_DIR: join(folder, "data"), PORT: "0" });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^Another server is at work in/);
+    expect((await other.json("GET", "/healthz")).status).toBe(200);
+  });
+
   test("a data directory that is a file", () => {
     const { status, stderr } = run({ SKILL_RUNNER_DATA_DIR: main, PORT: "0" });
     expect(status).toBe(1);

@@ -11,6 +11,8 @@ export interface TurnRequest {
   /** Absolute folder for files made for this turn that the agent need not see (schemas, per-run config). */
   turnDir: string;
   model: string | null;
+  /** Who serves the model, where the CLI can be told. */
+  provider: string | null;
   effort: string | null;
   /** Session to go on with, or null for a new one. */
   sessionId: string | null;

@@ -36,7 +36,10 @@ export const keyVariables = ["CODEX_API_KEY", "OPENAI_API_KEY"];
  * @throws RunnerError SKILL_INVALID when the skill's config is no TOML or sets what a skill may not.
  */
 export function codexConfigArgs(turn: TurnRequest): string[] {
-  const run: Table = turn.effort === null ? {} : { model_reasoning_effort: turn.effort };
+  const run: Table = {
+    ...(turn.effort === null ? {} : { model_reasoning_effort: turn.effort }),
+    ...(turn.provider === null ? {} : { model_provider: turn.provider }),
+  };
   const settings = { ...flatten(skillTable(turn.skillConfig)), ...flatten(run), ...flatten(enforced(turn)) };
   return Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${tomlValue(value)}`]);
 }

@@ -115,6 +115,7 @@ describe("the command", () => {
     workspace: "/w",
     turnDir: "/t",
     model: null,
+    provider: null,
     effort: null,
     sessionId: null,
     outputSchema: null,
@@ -180,9 +181,16 @@ describe("the command", () => {
   test("layers the skill's config below the run's options and what is enforced", () => {
     const config =
       'model_reasoning_effort = "low"\nsandbox_mode = "danger-full-access"\n[tools]\nweb_search = true\nlist = ["a b", "c"]';
-    const command = codex.command({ ...turn, effort: "high", model: "m", skillConfig: config });
+    const command = codex.command({
+      ...turn,
+      effort: "high",
+      model: "m",
+      provider: "hub",
+      skillConfig: config,
+    });
     const args = command.args.filter((_arg, index) => command.args[index - 1] === "-c");
     expect(args).toContain('model_reasoning_effort="high"');
+    expect(args).toContain('model_provider="hub"');
     expect(args).toContain('sandbox_mode="workspace-write"');
     expect(args).toContain("tools.web_search=true");
     expect(args.find((arg) => arg.startsWith("tools.list="))).toMatch(/\[ ?"a b", "c" ?\]/);

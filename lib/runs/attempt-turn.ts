@@ -46,6 +46,7 @@ export async function attemptTurn(
     workspace: paths.workspace,
     turnDir: logs.folder,
     model: run.model,
+    provider: run.provider_id,
     effort: run.effort,
     sessionId: run.session_id,
     outputSchema: parts.strict,

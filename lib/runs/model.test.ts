@@ -15,7 +15,7 @@ test.each([
   ],
   [
     { ...none, model: "openai/gpt-5.5@low" },
-    { ...none, model: "openai/gpt-5.5", effort: "low" },
+    { model: "gpt-5.5", provider_id: "openai", effort: "low" },
   ],
   [
     { ...none, model: "m@low", effort: "high" },

@@ -85,7 +85,7 @@ async function crashedAfterTelling(run: RunRecord, told: RunRecord["status"][]) 
     start: (queued: RunRecord) => {
       started.push(queued.request_id);
     },
-    holds: () => false,
+    released: async () => {},
     stop: async () => false,
     shutdown: async () => undefined,
   };

@@ -73,7 +73,8 @@ async function removeIfIdle(
 ): Promise<"kept" | "executed" | "removed"> {
   const run = await context.store.get(id).catch(() => null);
   if (run === null) return "removed";
-  if (scheduler.holds(id) || !(isTerminal(run.status) || run.status === "created")) return "kept";
+  if (!(isTerminal(run.status) || run.status === "created")) return "kept";
+  await scheduler.released(id);
   await removeRun(context, run);
   return run.attempt > 0 ? "executed" : "removed";
 }

@@ -64,8 +64,8 @@ export interface BundleFile {
 }
 
 /**
- * What goes into a bundle: `manifest.json`, `result/result.json` and the artifacts; for debugging also the job's
- * record, the uploads, every log, the event log and the rest of the workspace.
+ * What goes into a bundle: `manifest.json`, `result/result.json` and the artifacts; for debugging also
+ * the uploads, every log, the event log and the rest of the workspace.
  */
 export async function bundleFiles(
   paths: RunPaths,

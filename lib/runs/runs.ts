@@ -58,6 +58,8 @@ export interface Runs {
 export function createRuns(context: RunContext): Runs {
   const scheduler = createScheduler(context);
   const { store, dataDir, locked } = context;
+  // A record is never changed, only replaced: its description is made once.
+  const statuses = new WeakMap<RunRecord, ReturnType<typeof describeRun>>();
   const find = async (id: string): Promise<{ run: RunRecord; paths: RunPaths }> => {
     const run = await store.get(id);
     return { run, paths: runPaths(dataDir, id) };
@@ -83,7 +85,14 @@ export function createRuns(context: RunContext): Runs {
     submit: (request) => submit(context, scheduler, request),
     assertAwaitsUpload: async (id) => assertAwaitsUpload(await store.get(id)),
     upload: (id, zip, limits) => locked(id, () => acceptUpload(context, scheduler, id, zip, limits)),
-    status: async (id) => describeRun(await store.get(id)),
+    async status(id) {
+      const run = await store.get(id);
+      const known = statuses.get(run);
+      if (known) return known;
+      const status = Object.freeze(describeRun(run));
+      statuses.set(run, status);
+      return status;
+    },
     async page(options) {
       const { runs, next } = await store.page(options);
       return { jobs: runs.map(summarizeRun), next };
@@ -123,12 +132,13 @@ export function createRuns(context: RunContext): Runs {
     remove: (id) =>
       locked(id, async () => {
         const run = await store.get(id);
-        if (scheduler.holds(id) || !(isTerminal(run.status) || run.status === "created")) {
+        if (!(isTerminal(run.status) || run.status === "created")) {
           throw new RunnerError(
             "JOB_STATE_CONFLICT",
             `The job is ${run.status}. Cancel it before you delete it.`,
           );
         }
+        await scheduler.released(id);
         await removeRun(context, run);
       }),
     cleanUp: () => cleanUpAll(context, scheduler),

@@ -12,7 +12,8 @@ import { RunStopped } from "./stop-reason.ts";
 export interface Scheduler {
   /** Queues a run whose record says `queued`. Returns at once; the run goes on by itself. */
   start(run: RunRecord, reservation: Reservation): void;
-  holds(id: string): boolean;
+  /** Resolves when a run whose end is told already is let go of: its log is closed a moment later. */
+  released(id: string): Promise<void>;
   /** Ends a queued or running run. Resolves when it has ended, or with false when the scheduler does not hold it. */
   stop(id: string, reason: RunStopped): Promise<boolean>;
   /** Lets go of what is queued (the next start finds it), lets what is running go on for the grace time, then ends it. */
@@ -40,7 +41,7 @@ export function createScheduler(context: RunContext): Scheduler {
         .finally(() => held.delete(run.request_id));
       held.set(run.request_id, entry);
     },
-    holds: (id) => held.has(id),
+    released: async (id) => held.get(id)?.done,
     async stop(id, reason) {
       const entry = held.get(id);
       if (!entry) return false;

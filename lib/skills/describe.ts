@@ -14,6 +14,8 @@ export function describeSkill(skill: Skill) {
   };
 }
 
+export type SkillSummary = ReturnType<typeof describeSkill>;
+
 /** The same with everything a caller needs to use it. */
 export function describeSkillInFull(skill: Skill) {
   const { input = null, parameter = null, output = null } = skill.schemas;

@@ -1,5 +1,5 @@
 export { type ArtifactField, type ArtifactKind, artifactFields } from "./artifact-fields.ts";
-export { describeSkill, describeSkillInFull } from "./describe.ts";
+export { describeSkillInFull } from "./describe.ts";
 export { type FileInput, type InputSplit, splitInputs, validateUploadedInput } from "./inputs.ts";
 export { dropNullOptionals } from "./null-optionals.ts";
 export { buildPrompt, buildRepairPrompt, type PromptParts } from "./prompt.ts";

@@ -1,6 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { RunnerError } from "../errors.ts";
+import { describeSkill, type SkillSummary } from "./describe.ts";
 import { fingerprint, listPackage } from "./package-files.ts";
 import { isSafeSkillId, looksLikeSkill, readSkill } from "./read-skill.ts";
 import { createSchemaReader } from "./schemas.ts";
@@ -9,6 +10,8 @@ import type { Skill } from "./skill.ts";
 export interface SkillRegistry {
   /** Every skill folder, sorted by id, broken ones too. The same array object until something has changed. */
   list(): Promise<readonly Skill[]>;
+  /** The same as the API shows them; the same frozen array until something has changed. */
+  summaries(): Promise<readonly SkillSummary[]>;
   /**
    * One skill as its folder is at this moment.
    * @throws RunnerError SKILL_NOT_FOUND
@@ -43,6 +46,10 @@ export function createSkillRegistry(options: SkillRegistryOptions): SkillRegistr
   const known = new Map<string, Known>();
   const reading = new Map<string, Promise<Skill>>();
   let listed: readonly Skill[] = [];
+  let described: { skills: readonly Skill[]; summaries: readonly SkillSummary[] } = {
+    skills: listed,
+    summaries: Object.freeze([]),
+  };
   let sweeping: Promise<void> | null = null;
   let sweptAt = Number.NEGATIVE_INFINITY;
   let looks = 0;
@@ -81,16 +88,24 @@ export function createSkillRegistry(options: SkillRegistryOptions): SkillRegistr
     if (!unchanged) listed = skills;
   }
 
+  async function list(): Promise<readonly Skill[]> {
+    if (sweeping === null && performance.now() - sweptAt >= sweepIntervalMs) {
+      sweptAt = performance.now();
+      sweeping = sweep().finally(() => {
+        sweeping = null;
+      });
+    }
+    await sweeping;
+    return listed;
+  }
+
   return {
-    async list() {
-      if (sweeping === null && performance.now() - sweptAt >= sweepIntervalMs) {
-        sweptAt = performance.now();
-        sweeping = sweep().finally(() => {
-          sweeping = null;
-        });
-      }
-      await sweeping;
-      return listed;
+    list,
+    async summaries() {
+      const skills = await list();
+      if (described.skills !== skills)
+        described = { skills, summaries: Object.freeze(skills.map(describeSkill)) };
+      return described.summaries;
     },
     async get(id) {
       const skill = isSafeSkillId(id) ? await look(id) : null;

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import { describeSkill } from "../../../lib/skills/index.ts";
 import { defineFunction } from "../../../runtime/function.ts";
 import { skillSummary } from "../../_shared/schemas.ts";
 
@@ -7,5 +6,5 @@ export default defineFunction({
   summary: "All skills, broken ones included",
   tags: ["skills"],
   responses: { 200: { description: "Manifests, by id", schema: z.array(skillSummary) } },
-  handler: async ({ services }) => (await services.skills.list()).map(describeSkill),
+  handler: ({ services }) => services.skills.summaries(),
 });

@@ -1,0 +1,48 @@
+import { rm } from "node:fs/promises";
+import { connect, createServer, type Server } from "node:net";
+import { join, relative } from "node:path";
+
+/** Longest path a unix socket may have on Linux (sun_path, unix(7)); macOS has four bytes less. */
+const maxSocketPath = 103;
+
+/**
+ * Makes sure that one server alone works in a data directory: two would run the same queued jobs. The sign is a unix
+ * socket in it that somebody listens on. Nobody listens after a `kill -9`, so a stale one is told from a live one at
+ * once, also between containers that share the directory.
+ * @returns what gives the directory free again
+ * @throws Error when another server is at work there
+ */
+export async function lockDataDir(dataDir: string): Promise<() => Promise<void>> {
+  const path = join(dataDir, "server.sock");
+  // A path too long for a socket may be short enough from here.
+  const address = path.length <= maxSocketPath ? path : relative(process.cwd(), path);
+  if (address.length > maxSocketPath) return async () => undefined;
+  if (await somebodyListens(address)) {
+    throw new Error(
+      `Another server is at work in ${dataDir}. Stop it, or set SKILL_RUNNER_DATA_DIR to another folder.`,
+    );
+  }
+  await rm(path, { force: true });
+  const server = await listen(address);
+  return () => new Promise((resolve) => server.close(() => resolve()));
+}
+
+function somebodyListens(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(address);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+function listen(address: string): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.destroy());
+    server.unref();
+    server.once("error", reject);
+    server.listen(address, () => resolve(server));
+  });
+}
