@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { bundle } from "./bundle.ts";
 import { ask, type Reply } from "./http.ts";
 import { ended, submit } from "./jobs.ts";
 import { median, perSecond } from "./numbers.ts";
-import { cpuTime, type ServerProcess, startServer, stop } from "./server-process.ts";
+import { cpuTime, type ServerProcess, startNode, startServer, stop } from "./server-process.ts";
 import { bounded, type Row } from "./table.ts";
 
 const connections = 20;
@@ -97,7 +97,8 @@ async function startBareServer(folder: string, server: ServerProcess, paths: str
   const file = join(folder, "answers.json");
   writeFileSync(file, JSON.stringify(answers));
   const program = await bundle("bare-server.ts", folder);
-  const child = spawn(process.execPath, [program, file], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = startNode(program, [file], { stdio: ["ignore", "pipe", "inherit"] });
+  if (child.stdout === null) throw new Error("the bare server has no output");
   const [port] = await once(child.stdout, "data");
   return { url: `http://127.0.0.1:${String(port).trim()}`, pid: child.pid ?? 0, child };
 }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -7,6 +7,20 @@ import { installStandIn } from "./stand-in.ts";
 
 const root = join(import.meta.dirname, "..");
 export const skillsDir = join(root, "skills");
+
+/** Children that run: none may outlive the bench, however it ends. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** Starts Node on a program of its own. */
+export function startNode(program: string, args: string[], options: SpawnOptions): ChildProcess {
+  const child = spawn(process.execPath, [program, ...args], options);
+  running.add(child);
+  child.once("exit", () => running.delete(child));
+  return child;
+}
 
 export interface ServerProcess {
   url: string;
@@ -37,7 +51,7 @@ export async function startServer(folder: string): Promise<ServerProcess> {
     NPM_CONFIG_PREFIX: npmPrefix,
   };
   const spawned = performance.now();
-  const child = spawn(process.execPath, [join(root, "dist/runtime/main.js")], {
+  const child = startNode(join(root, "dist/runtime/main.js"), [], {
     cwd: folder,
     stdio: ["ignore", "inherit", "inherit"],
     env: environment,

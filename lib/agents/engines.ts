@@ -33,7 +33,7 @@ export interface Engines {
   /** @throws RunnerError ENGINE_NOT_FOUND */
   get(id: string): Agent;
   /** @throws RunnerError ENGINE_NOT_FOUND when unknown, ENGINE_NOT_INSTALLED when its CLI is not on this machine. */
-  installed(id: string): Promise<Installation>;
+  installed(id: string, options?: { maxAgeMs?: number }): Promise<Installation>;
   statuses(): Promise<EngineStatus[]>;
   models(id: string): Promise<EngineModels>;
 }
@@ -60,9 +60,9 @@ export function createEngines({ agents, finder, sandbox, environment }: EnginesO
   return {
     ids: [...byId.keys()],
     get,
-    async installed(id) {
+    async installed(id, options) {
       const agent = get(id);
-      const installation = await finder.find(agent);
+      const installation = await finder.find(agent, options);
       if (installation) return installation;
       throw new RunnerError(
         "ENGINE_NOT_INSTALLED",

@@ -15,8 +15,8 @@ export interface Installation {
 }
 
 export interface InstallationFinder {
-  /** The CLI as it is installed now, or null. Costs two stats when nothing has changed since the last call. */
-  find(agent: Agent): Promise<Installation | null>;
+  /** The CLI as it is installed now (or was, at most `maxAgeMs` ago), or null. */
+  find(agent: Agent, options?: { maxAgeMs?: number }): Promise<Installation | null>;
 }
 
 const probeTimeoutMs = 20_000;
@@ -30,20 +30,27 @@ export function createInstallationFinder(
   environment: Readonly<Record<string, string | undefined>>,
 ): InstallationFinder {
   const known = new Map<string, { stamp: string; installation: Promise<Installation> }>();
+  const found = new Map<string, { at: number; installation: Promise<Installation> }>();
   const folders = [
     join(npmPrefix, "bin"),
     ...(environment.PATH ?? "").split(delimiter).filter((folder) => folder !== ""),
   ];
   return {
-    async find(agent) {
+    async find(agent, { maxAgeMs = 0 } = {}) {
+      const recent = found.get(agent.id);
+      if (recent && performance.now() - recent.at < maxAgeMs) return recent.installation;
+      found.delete(agent.id);
       for (const [index, folder] of folders.entries()) {
         const path = join(folder, agent.binary);
         const stamp = await stampOf(path);
         if (stamp === null) continue;
         const before = known.get(path);
-        if (before?.stamp === stamp) return before.installation;
-        const installation = describe(agent, path, index === 0 ? "managed" : "path", environment);
+        const installation =
+          before?.stamp === stamp
+            ? before.installation
+            : describe(agent, path, index === 0 ? "managed" : "path", environment);
         known.set(path, { stamp, installation });
+        found.set(agent.id, { at: performance.now(), installation });
         return installation;
       }
       return null;

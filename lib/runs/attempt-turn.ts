@@ -1,4 +1,5 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Agent, type AgentEvent, agentEnvironment, type Installation } from "../agents/index.ts";
 import type { Skill } from "../skills/index.ts";
@@ -32,7 +33,7 @@ export async function attemptTurn(
   progress.note({ turns: progress.run.turns + 1 });
   const { run, paths } = progress;
   const logs = turnPaths(paths, run.turns);
-  await mkdir(logs.folder, { recursive: true });
+  mkdirSync(logs.folder, { recursive: true });
   const env = agentEnvironment(agent, {
     server: context.serverEnvironment,
     npmPrefix: context.npmPrefix,
@@ -75,10 +76,7 @@ export async function attemptTurn(
     session_id: outcome.summary.sessionId ?? run.session_id,
     usage: outcome.summary.usage ?? run.usage,
   });
-  await writeFile(
-    logs.meta,
-    JSON.stringify(describeTurn(outcome, wrapped.args, parts.installation), null, 2),
-  );
+  writeFileSync(logs.meta, JSON.stringify(describeTurn(outcome, wrapped.args, parts.installation), null, 2));
   return outcome;
 }
 

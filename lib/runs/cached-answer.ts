@@ -5,7 +5,7 @@ import { type RunPaths, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { cacheKey } from "./result-cache.ts";
 import { openRunProgress } from "./run-progress.ts";
-import { readResult, writeResult } from "./run-result.ts";
+import { readResult, syncResult, writeResult } from "./run-result.ts";
 import { describeStateChange, stateChangedType } from "./state-change.ts";
 
 /**
@@ -55,6 +55,7 @@ async function copyResult(from: RunPaths, to: RunPaths): Promise<boolean> {
   } catch {
     return false;
   }
-  await writeResult(to.result, to.workspace, result);
+  await writeResult(to.result, result);
+  await syncResult(to.result, to.workspace, result);
   return true;
 }

@@ -28,9 +28,8 @@ export interface EventLog {
 
 /** Opens the append-only log of a run, going on after its last whole line (a crash may have torn the one behind it). */
 export async function openEventLog(path: string, run: { runId: string; engine: string }): Promise<EventLog> {
-  await mkdir(dirname(path), { recursive: true });
-  let seq = await lastSequence(path);
-  const file = await open(path, "a");
+  const file = await openForAppend(path);
+  let seq = (await file.stat()).size === 0 ? 0 : await lastSequence(path);
   let waiting: string[] = [];
   let writing: Promise<void> = Promise.resolve();
   let scheduled = false;
@@ -70,10 +69,19 @@ export async function openEventLog(path: string, run: { runId: string; engine: s
       try {
         await writing;
       } finally {
-        await file.close();
+        file.close().catch(() => undefined);
       }
     },
   };
+}
+
+async function openForAppend(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "a");
+  } catch {
+    await mkdir(dirname(path), { recursive: true });
+    return open(path, "a");
+  }
 }
 
 async function writeAll(file: FileHandle, text: string): Promise<void> {

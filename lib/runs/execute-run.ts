@@ -13,6 +13,9 @@ import { RunStopped } from "./stop-reason.ts";
 import type { TurnOutcome } from "./turn.ts";
 import { prepareWorkspace } from "./workspace.ts";
 
+/** A job that starts at once was checked a moment ago: what was seen then holds for it. */
+const fresh = { maxAgeMs: 500 };
+
 /**
  * Runs an attempt from its workspace to its result: first turn, then as many repair turns in the same session as the
  * answer needs and the settings allow. Never rejects for what the agent did; rejects when the server's own parts fail.
@@ -24,11 +27,11 @@ export async function executeRun(
   stop: AbortController,
 ): Promise<RunResult> {
   const { run, paths } = progress;
-  const skill = await context.skills.get(run.skill_id);
+  const skill = await context.skills.get(run.skill_id, fresh);
   if (skill.errors.length > 0)
     return fail({ code: "SKILL_INVALID", message: "The skill was broken after the job was accepted." });
   const agent = context.engines.get(run.engine);
-  const installation = await context.engines.installed(run.engine);
+  const installation = await context.engines.installed(run.engine, fresh);
   progress.note({ cli_version: installation.version, skill_hash: skill.hash });
 
   if (context.sandbox === "workspace-write" && !installation.sandboxUsable) {

@@ -25,7 +25,7 @@ export function createResultCache(records: RecordStore): ResultCache {
         ? row.run_id
         : null;
     },
-    remember: (key, runId) => records.write(rowOf(key), { run_id: runId }),
+    remember: (key, runId) => records.write(rowOf(key), { run_id: runId }, { durable: false }),
     forget: (key) => records.remove(rowOf(key)),
     async clear() {
       let rows = 0;

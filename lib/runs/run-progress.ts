@@ -14,8 +14,16 @@ export interface RunProgress {
   readonly paths: RunPaths;
   /** Changes fields that are no status; in memory until the next `become`. */
   note(fields: Partial<Omit<RunRecord, "status" | "request_id">>): void;
-  /** @throws RunnerError JOB_STATE_CONFLICT for a step the state machine does not have. */
-  become(status: RunStatus, trigger: string, fields?: Partial<Omit<RunRecord, "status">>): Promise<void>;
+  /**
+   * @param alongside makes durable what belongs to the step; it runs beside the write of the record
+   * @throws RunnerError JOB_STATE_CONFLICT for a step the state machine does not have
+   */
+  become(
+    status: RunStatus,
+    trigger: string,
+    fields?: Partial<Omit<RunRecord, "status">>,
+    alongside?: () => Promise<void>,
+  ): Promise<void>;
   tell(type: string, data: Record<string, unknown>): void;
   warn(code: string, message: string): void;
   close(): Promise<void>;
@@ -41,7 +49,7 @@ export async function openRunProgress(
     note(fields) {
       run = { ...run, ...fields };
     },
-    async become(status, trigger, fields = {}) {
+    async become(status, trigger, fields = {}, alongside = async () => undefined) {
       assertTransition(run.status, status);
       const from = run.status;
       const now = new Date().toISOString();
@@ -50,7 +58,8 @@ export async function openRunProgress(
       tell(stateChangedType, describeStateChange(run, from, trigger));
       // Events first: whoever sees the new status finds the whole story behind it. Recovery relies on this order.
       await events.flushed();
-      await store.save(run);
+      // One flush of the disk serves both; readers see the new record when both are safe.
+      await store.save(run, alongside());
     },
     warn(code, message) {
       run = { ...run, warnings: [...run.warnings, { code, message }] };

@@ -1,5 +1,5 @@
-import { mkdir, readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { z } from "zod";
 import { replaceFile, syncFiles } from "../storage/index.ts";
 import { runError, runWarning } from "./record.ts";
@@ -17,11 +17,14 @@ export const runResult = z.object({
 });
 export type RunResult = z.infer<typeof runResult>;
 
-/** Writes a run's result, durably, with the artifacts it names: whoever is told of them finds them after a power cut. */
-export async function writeResult(path: string, workspace: string, result: RunResult): Promise<void> {
-  await syncFiles(result.artifacts.map((artifact) => join(workspace, artifact)));
-  await mkdir(dirname(path), { recursive: true });
-  await replaceFile(path, `${JSON.stringify(result, null, 2)}\n`);
+/** Writes a run's result, whole or not at all. `syncResult` makes it durable. */
+export async function writeResult(path: string, result: RunResult): Promise<void> {
+  await replaceFile(path, `${JSON.stringify(result, null, 2)}\n`, { durable: false });
+}
+
+/** Makes a result durable with the artifacts it names: whoever is told of them finds them after a power cut. */
+export async function syncResult(path: string, workspace: string, result: RunResult): Promise<void> {
+  await syncFiles([path, ...result.artifacts.map((artifact) => join(workspace, artifact))]);
 }
 
 /** The result of an ended run, or null when its file is gone. */

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -19,10 +20,12 @@ export function createRunSecrets(dataDir: string) {
       await replaceFile(pathOf(runId), JSON.stringify(env));
     },
     async read(runId: string): Promise<Record<string, string>> {
-      const text = await readFile(pathOf(runId), "utf8").catch(() => "{}");
-      return environment.parse(JSON.parse(text));
+      if (!existsSync(pathOf(runId))) return {};
+      return environment.parse(JSON.parse(await readFile(pathOf(runId), "utf8")));
     },
-    forget: (runId: string): Promise<void> => rm(pathOf(runId), { force: true }),
+    async forget(runId: string): Promise<void> {
+      if (existsSync(pathOf(runId))) await rm(pathOf(runId), { force: true });
+    },
   };
 }
 export type RunSecrets = ReturnType<typeof createRunSecrets>;

@@ -23,7 +23,8 @@ export interface RunStore {
   create(run: RunRecord): Promise<void>;
   /** @throws RunnerError JOB_NOT_FOUND */
   get(id: string): Promise<RunRecord>;
-  save(run: RunRecord): Promise<void>;
+  /** Replaces a run's record. Readers in this process see it once `alongside` has resolved too. */
+  save(run: RunRecord, alongside?: Promise<void>): Promise<void>;
   remove(id: string): Promise<void>;
   /** Newest first. */
   page(options: { before?: string | undefined; limit: number; filter?: RunFilter }): Promise<RunPage>;
@@ -68,12 +69,28 @@ export function createRunStore(records: RecordStore): RunStore {
     }
   }
 
+  /** What was accepted last, in the two newest buckets: ten to twenty minutes' worth. */
+  async function newestIds(): Promise<string[]> {
+    const ids: string[] = [];
+    let slots = 2;
+    for (const day of (await records.children("runs")).reverse()) {
+      for (const slot of (await records.children(`runs:${day}`)).reverse()) {
+        if (slots-- === 0) return ids;
+        ids.push(...(await records.children(`runs:${day}:${slot}`)).filter(isRunId));
+      }
+    }
+    return ids;
+  }
+
   return {
     async create(run) {
-      // The marker first: a marker without a record is swept at the next start, a record without one would be lost.
+      // Side by side, as one flush of the disk serves both. A crash in between leaves one of them: a marker without a
+      // record is swept at the next start, and a record without its marker lies in the newest buckets (`unfinished`).
       // A run answered from the cache has ended already, and no later save would take its marker away.
-      if (!isTerminal(run.status)) await records.write(`active:${run.request_id}`, { since: run.created_at });
-      await records.write(keyOf(run.request_id), run);
+      const marked = isTerminal(run.status)
+        ? Promise.resolve()
+        : records.write(`active:${run.request_id}`, { since: run.created_at });
+      await settled([records.write(keyOf(run.request_id), run), marked]);
       recent.set(run.request_id, run);
     },
     async get(id) {
@@ -84,10 +101,12 @@ export function createRunStore(records: RecordStore): RunStore {
         "There is no such job. It may have been deleted or have passed its retention.",
       );
     },
-    async save(run) {
-      await records.write(keyOf(run.request_id), run);
+    async save(run, alongside = Promise.resolve()) {
+      // A power cut ends the agents as well: a run that was running then may as well be found queued.
+      const durable = run.status !== "running";
+      await settled([records.write(keyOf(run.request_id), run, { durable }), alongside]);
       recent.set(run.request_id, run);
-      if (isTerminal(run.status)) await records.remove(`active:${run.request_id}`);
+      if (isTerminal(run.status)) await records.remove(`active:${run.request_id}`, { durable: false });
     },
     async remove(id) {
       recent.delete(id);
@@ -108,7 +127,12 @@ export function createRunStore(records: RecordStore): RunStore {
       return { runs, next: null };
     },
     async unfinished() {
-      return (await records.children("active")).filter(isRunId);
+      const ids = new Set((await records.children("active")).filter(isRunId));
+      for (const id of await newestIds()) {
+        const run = await read(id);
+        if (run && !isTerminal(run.status)) ids.add(id);
+      }
+      return [...ids].sort();
     },
     days: () => records.children("runs"),
     async idsOfDay(day) {
@@ -119,6 +143,11 @@ export function createRunStore(records: RecordStore): RunStore {
     },
     dropDay: (day) => records.clear(`runs:${day}`),
   };
+}
+
+/** Waits for all of them, also when one fails, so that nothing is still being written when the failure is told. */
+async function settled(work: Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === "rejected") throw result.reason;
 }
 
 function matches(run: RunRecord, filter: RunFilter): boolean {

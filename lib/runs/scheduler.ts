@@ -5,7 +5,7 @@ import { stopError } from "./judge.ts";
 import type { RunRecord } from "./record.ts";
 import { cacheKey } from "./result-cache.ts";
 import { openRunProgress, type RunProgress } from "./run-progress.ts";
-import { emptyResult, type RunResult, writeResult } from "./run-result.ts";
+import { emptyResult, type RunResult, syncResult, writeResult } from "./run-result.ts";
 import { RunStopped } from "./stop-reason.ts";
 
 /** Takes queued runs through the gate to their end. It alone writes the record of a run that it holds. */
@@ -121,16 +121,19 @@ export async function finish(context: RunContext, progress: RunProgress, wanted:
   const status = result.status === "success" ? "succeeded" : result.status;
   const key = status === "succeeded" ? cacheKey(progress.run) : null;
   // Before the end is told: who sees it may ask the same again at once, and finds no secret left.
-  if (key !== null) await context.cache.remember(key, progress.run.request_id);
-  await context.secrets.forget(progress.run.request_id);
-  await progress.become(status, triggers[status], { error: result.error });
+  const { request_id: id } = progress.run;
+  await Promise.all([key === null ? undefined : context.cache.remember(key, id), context.secrets.forget(id)]);
+  const { paths } = progress;
+  await progress.become(status, triggers[status], { error: result.error }, () =>
+    syncResult(paths.result, paths.workspace, result),
+  );
 }
 
 // A result that cannot be written (a full disk, an artifact that vanished) is a failure with a reason, not a stuck run.
 async function keepResult(context: RunContext, progress: RunProgress, result: RunResult): Promise<RunResult> {
   const { paths, run } = progress;
   try {
-    await writeResult(paths.result, paths.workspace, result);
+    await writeResult(paths.result, result);
     return result;
   } catch (error) {
     context.log.error({ err: error, run: run.request_id }, "a result could not be written");

@@ -1,6 +1,5 @@
 import { createWriteStream, type WriteStream } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { writeFile } from "node:fs/promises";
 import { finished } from "node:stream/promises";
 import type { Agent, AgentCommand, AgentEvent, TurnSummary } from "../agents/index.ts";
 import { createTurnSummary, trackingVariable } from "../agents/index.ts";
@@ -19,6 +18,7 @@ export interface TurnOptions {
   runId: string;
   /** The CLI's sandbox ends its tools with it; without one, tools that moved to a session of their own live on. */
   sandboxed: boolean;
+  /** Where the turn's logs go; their folder exists. */
   logs: { prompt: string; stdout: string; stderr: string };
   /** Aborting ends the whole process group. */
   signal: AbortSignal;
@@ -55,9 +55,8 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     add(event);
     options.onEvent(event);
   };
-  await mkdir(dirname(logs.prompt), { recursive: true });
-  await writeFile(logs.prompt, options.prompt);
-  for (const [path, content] of Object.entries(command.files)) await writeFile(path, content);
+  const files = Object.entries({ [logs.prompt]: options.prompt, ...command.files });
+  await Promise.all(files.map(([path, content]) => writeFile(path, content)));
 
   const stdout = boundedLog(logs.stdout);
   const stderr = boundedLog(logs.stderr);

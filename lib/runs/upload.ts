@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { extractZip } from "../archives/index.ts";
 import { RunnerError } from "../errors.ts";
 import { validateUploadedInput } from "../skills/index.ts";
-import { syncFiles, syncFolder } from "../storage/index.ts";
+import { syncFiles } from "../storage/index.ts";
 import { answerFromCache } from "./cached-answer.ts";
 import type { RunContext } from "./context.ts";
 import { runPaths } from "./paths.ts";
@@ -61,7 +61,7 @@ export async function acceptUpload(
       await rm(uploads, { recursive: true, force: true });
       await syncFiles(files.map((path) => join(unpacked, path)));
       await rename(unpacked, uploads);
-      await syncFolder(workspace);
+      await syncFiles([uploads]);
     };
     const cached = await answerFromCache(context, queued);
     if (cached) {

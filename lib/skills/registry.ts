@@ -13,10 +13,10 @@ export interface SkillRegistry {
   /** The same as the API shows them; the same frozen array until something has changed. */
   summaries(): Promise<readonly SkillSummary[]>;
   /**
-   * One skill as its folder is at this moment.
+   * One skill as its folder is at this moment, or was at most `maxAgeMs` ago.
    * @throws RunnerError SKILL_NOT_FOUND
    */
-  get(id: string): Promise<Skill>;
+  get(id: string, options?: { maxAgeMs?: number }): Promise<Skill>;
 }
 
 export interface SkillRegistryOptions {
@@ -31,6 +31,8 @@ export interface SkillRegistryOptions {
 interface Known {
   fingerprint: string;
   skill: Skill;
+  /** When its folder was last looked at, on the clock of `performance.now`. */
+  lookedAt: number;
   /** Orders looks at one folder, so that a slow one never overwrites what a later one saw. */
   look: number;
 }
@@ -68,14 +70,18 @@ export function createSkillRegistry(options: SkillRegistryOptions): SkillRegistr
     // Two writes within one tick of the clock look alike, so a fresh file is read again until it has settled.
     const settled = Math.abs(Date.now() - changed) > clockGrainMs;
     const print = settled ? fingerprint(listing) : `${fingerprint(listing)}~${mine}`;
-    if (before?.fingerprint === print) return before.skill;
+    if (before?.fingerprint === print) {
+      before.lookedAt = performance.now();
+      return before.skill;
+    }
     const key = `${id}/${print}`;
     const read = reading.get(key) ?? readSkill(id, dir, listing, { engines, schemas });
     reading.set(key, read);
     const fresh = await read.finally(() => reading.delete(key));
     const latest = known.get(id);
     const skill = latest && sameSkill(latest.skill, fresh) ? latest.skill : fresh;
-    if (latest === undefined || latest.look < mine) known.set(id, { fingerprint: print, skill, look: mine });
+    if (latest === undefined || latest.look < mine)
+      known.set(id, { fingerprint: print, skill, look: mine, lookedAt: performance.now() });
     return skill;
   }
 
@@ -107,7 +113,9 @@ export function createSkillRegistry(options: SkillRegistryOptions): SkillRegistr
         described = { skills, summaries: Object.freeze(skills.map(describeSkill)) };
       return described.summaries;
     },
-    async get(id) {
+    async get(id, { maxAgeMs = 0 } = {}) {
+      const recent = known.get(id);
+      if (recent && performance.now() - recent.lookedAt < maxAgeMs) return recent.skill;
       const skill = isSafeSkillId(id) ? await look(id) : null;
       if (skill) return skill;
       throw new RunnerError(

@@ -1,5 +1,5 @@
-import { constants } from "node:fs";
-import { chmod, copyFile, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { constants, existsSync, mkdirSync } from "node:fs";
+import { chmod, copyFile, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { RunnerError } from "../errors.ts";
 import { runtimeSections, type SnapshotOptions } from "./runtime-sections.ts";
@@ -15,9 +15,9 @@ export async function snapshotSkill(
   targetDir: string,
   options: SnapshotOptions,
 ): Promise<void> {
-  await rm(targetDir, { recursive: true, force: true });
+  if (existsSync(targetDir)) await rm(targetDir, { recursive: true, force: true });
   const folders = new Set(skill.files.map((path) => dirname(join(targetDir, path))));
-  for (const folder of folders) await mkdir(folder, { recursive: true });
+  for (const folder of folders) mkdirSync(folder, { recursive: true });
   try {
     await Promise.all(
       skill.files.map((path) =>

@@ -46,12 +46,13 @@ export function atomicFsDriver({ base }: AtomicFsOptions): PrefixDriver {
     hasItem: async (key) => (await stat(pathOf(key)).catch(nullIfMissing))?.isFile() ?? false,
     getItem: (key) => readFile(pathOf(key), "utf8").catch(nullIfMissing),
     getItemRaw: async (key) => readFile(pathOf(key)).catch(nullIfMissing),
-    setItem: (key, value) => replaceFile(pathOf(key), value),
-    setItemRaw: (key, value: Uint8Array | string) => replaceFile(pathOf(key), value),
-    async removeItem(key) {
+    setItem: (key, value, { durable = true }) => replaceFile(pathOf(key), value, { durable }),
+    setItemRaw: (key, value: Uint8Array | string, { durable = true }) =>
+      replaceFile(pathOf(key), value, { durable }),
+    async removeItem(key, { durable = true }) {
       const path = pathOf(key);
       await unlink(path).catch(nullIfMissing);
-      await syncFolder(dirname(path));
+      if (durable) await syncPath(dirname(path));
     },
     async getMeta(key) {
       const info = await stat(pathOf(key)).catch(nullIfMissing);
@@ -81,61 +82,66 @@ async function walk(
   return keys;
 }
 
-/** Replaces `path` whole or not at all, durably. Throws the system's error (ENOSPC, EROFS, EMFILE ...). */
-export async function replaceFile(path: string, content: Uint8Array | string): Promise<void> {
+/**
+ * Replaces `path` whole or not at all. Throws the system's error (ENOSPC, EROFS, EMFILE ...).
+ * @param options.durable false: a power cut may lose it (a `kill -9` does not); for what can be made again
+ */
+export async function replaceFile(
+  path: string,
+  content: Uint8Array | string,
+  { durable = true }: { durable?: boolean } = {},
+): Promise<void> {
   const folder = dirname(path);
   const temporary = join(folder, `${temporaryPrefix}${randomBytes(8).toString("hex")}`);
-  const handle = await openInFolder(folder, temporary);
+  const handle = await openInFolder(folder, temporary, durable);
   try {
     await handle.writeFile(content);
-    await handle.sync();
+    if (durable) await handle.sync();
+    await rename(temporary, path);
   } catch (error) {
-    await handle.close();
     await unlink(temporary).catch(nullIfMissing);
     throw error;
+  } finally {
+    closeSoon(handle);
   }
-  await handle.close();
-  await rename(temporary, path);
-  await syncFolder(folder);
+  if (durable) await syncPath(folder);
 }
 
-async function openInFolder(folder: string, temporary: string): Promise<FileHandle> {
+async function openInFolder(folder: string, temporary: string, durable: boolean): Promise<FileHandle> {
   try {
     return await open(temporary, "wx", 0o600);
   } catch (error) {
     if (!isMissing(error)) throw error;
     const firstMade = await mkdir(folder, { recursive: true });
     // A new folder is durable only when its parent is, up to the first one that was there before.
-    if (firstMade !== undefined) {
+    if (durable && firstMade !== undefined) {
       for (let made = folder; made.length >= firstMade.length; made = dirname(made))
-        await syncFolder(dirname(made));
+        await syncPath(dirname(made));
     }
     return open(temporary, "wx", 0o600);
   }
 }
 
-/** Makes the names in a folder durable (fsync of the directory, see fsync(2)). A folder that is gone is fine. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r").catch(nullIfMissing);
+async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, "r").catch(nullIfMissing);
   if (handle === null) return;
   try {
     await handle.sync();
   } finally {
-    await handle.close();
+    closeSoon(handle);
   }
 }
 
-/** Makes the content of files that somebody else wrote durable (fsync(2)), with their names. */
+// What a close could tell, a sync has told: nobody needs to wait for it.
+function closeSoon(handle: FileHandle): void {
+  handle.close().catch(() => undefined);
+}
+
+/** Makes files durable that were written without (fsync(2)), and their names. One that is gone by now is passed over. */
 export async function syncFiles(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    const handle = await open(path, "r");
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  }
-  for (const folder of new Set(paths.map((path) => dirname(path)))) await syncFolder(folder);
+  // Side by side: one flush of the disk serves many.
+  const folders = [...new Set(paths.map((path) => dirname(path)))];
+  await Promise.all([...paths, ...folders].map(syncPath));
 }
 
 function nullIfMissing(error: unknown): null {

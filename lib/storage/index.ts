@@ -1,2 +1,2 @@
-export { replaceFile, syncFiles, syncFolder } from "./atomic-fs-driver.ts";
+export { replaceFile, syncFiles } from "./atomic-fs-driver.ts";
 export { createRecordStore, openRecordStore, type RecordStore } from "./record-store.ts";

@@ -9,14 +9,19 @@ import { atomicFsDriver, type PrefixDriver } from "./atomic-fs-driver.ts";
  */
 export interface RecordStore {
   read(key: string): Promise<unknown>;
-  /** Replaces the record whole or not at all; durable when it resolves (as far as the driver is). */
-  write(key: string, value: object): Promise<void>;
-  remove(key: string): Promise<void>;
+  /** Replaces the record whole or not at all; durable when it resolves (as far as the driver is), unless told not to. */
+  write(key: string, value: object, options?: WriteOptions): Promise<void>;
+  remove(key: string, options?: WriteOptions): Promise<void>;
   /** Names one level below `prefix`, ascending. What unstorage lacks: the newest page of a bucketed key space. */
   children(prefix: string): Promise<string[]>;
   /** Removes every record below `prefix`. */
   clear(prefix: string): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface WriteOptions {
+  /** False: a power cut may undo it, a `kill -9` may not. For what can be made again; it costs no fsync. */
+  durable?: boolean;
 }
 
 /**
@@ -38,8 +43,8 @@ export function createRecordStore(driver: Driver): RecordStore {
   const storage = createStorage({ driver });
   return {
     read: (key) => failing("read", () => storage.getItem(key)),
-    write: (key, value) => failing("write", () => storage.setItem(key, value)),
-    remove: (key) => failing("remove", () => storage.removeItem(key)),
+    write: (key, value, options) => failing("write", () => storage.setItem(key, value, { ...options })),
+    remove: (key, options) => failing("remove", () => storage.removeItem(key, { ...options })),
     children: (prefix) => failing("list", async () => (await childrenOf(driver, prefix)).sort()),
     clear: (prefix) => failing("clear", () => clearBelow(driver, prefix)),
     close: () => storage.dispose(),
