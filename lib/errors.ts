@@ -48,6 +48,8 @@ export interface ErrorDetails {
   issues?: readonly Issue[];
   /** Seconds after which the same request may work. */
   retryAfterSeconds?: number;
+  /** Size in bytes of what a range was asked of. */
+  totalBytes?: number;
   cause?: unknown;
 }
 
@@ -57,11 +59,13 @@ export class RunnerError extends Error {
   readonly code: ErrorCode;
   readonly issues: readonly Issue[];
   readonly retryAfterSeconds: number | undefined;
+  readonly totalBytes: number | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.issues = details.issues ?? [];
     this.retryAfterSeconds = details.retryAfterSeconds;
+    this.totalBytes = details.totalBytes;
   }
 }

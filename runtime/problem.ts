@@ -68,5 +68,7 @@ export function problemResponse(error: unknown): Response {
   const headers: Record<string, string> = { "content-type": "application/problem+json" };
   if (known.retryAfterSeconds !== undefined)
     headers["retry-after"] = String(Math.ceil(known.retryAfterSeconds));
+  // RFC 9110, 15.5.17: a 416 says how long the whole is.
+  if (known.totalBytes !== undefined) headers["content-range"] = `bytes */${known.totalBytes}`;
   return new Response(JSON.stringify(body), { status, headers });
 }

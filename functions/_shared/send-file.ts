@@ -52,6 +52,7 @@ function wantedRange(request: Request, file: SendableFile): { start: number; end
     throw new RunnerError(
       "RANGE_NOT_SATISFIABLE",
       `The file has ${file.bytes} bytes; ask for a range inside it.`,
+      { totalBytes: file.bytes },
     );
   }
   // A malformed header, another unit or several ranges: a server may ignore it and send the whole (RFC 9110, 14.2).

@@ -82,7 +82,7 @@ export async function bundleFiles(
     ...result.artifacts.map((artifact) => `workspace/${artifact}`),
   ]);
   const files: BundleFile[] = [
-    { path: "result/result.json", source: paths.result },
+    { path: "result/result.json", source: Buffer.from(`${JSON.stringify(result, null, 2)}\n`) },
     ...result.artifacts.map((path) => ({ path: nameOf(path), source: join(paths.workspace, path) })),
     ...extra.filter((path) => !there.has(path)).map((path) => ({ path, source: join(paths.root, path) })),
   ];

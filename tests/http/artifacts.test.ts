@@ -84,7 +84,9 @@ describe("an artifact", () => {
   });
 
   test.each(["bytes=10-", "bytes=99-100"])("cannot be had for Range: %s", async (range) => {
-    expectProblem(await report({ range }), 416, "RANGE_NOT_SATISFIABLE");
+    const refused = await report({ range });
+    expectProblem(refused, 416, "RANGE_NOT_SATISFIABLE");
+    expect(refused.headers["content-range"]).toMatch(/^bytes \*\/\d+$/);
   });
 
   test.each(["bytes", "bytes=", "bytes=a-b", "lines=0-3", "bytes=0-1,4-5", "0-3", "bytes=-"])(
