@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { bundle } from "./bundle.ts";
-import { perSecond } from "./numbers.ts";
+import { median, medianRatio, perSecond } from "./numbers.ts";
 import { skillsDir } from "./server-process.ts";
 import type { Program } from "./stand-in.ts";
 import { bounded, type Row } from "./table.ts";
@@ -49,8 +49,8 @@ export async function measureGate(
         stdio: ["ignore", "pipe", "inherit"],
       }),
     );
-    const rate = (seconds: number[]) => runs / seconds.reduce((sum, value) => sum + value, 0);
-    const ratio = rate(times.gate) / rate(times.plain);
+    const rate = (seconds: number[]) => order.runsPerRound / median(seconds);
+    const ratio = medianRatio(times.plain, times.gate);
     return {
       what: `${runs.toLocaleString("en")} runs, ${concurrency} at once`,
       ours: perSecond(rate(times.gate)),

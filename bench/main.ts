@@ -21,11 +21,10 @@ const quick = options.quick;
 // Listing comes last: the 100,000 files it writes would slow down the fsyncs of whatever follows.
 const measurements: Record<string, (folder: string) => Promise<Row[]>> = {
   overhead: (folder) => measureOverhead(folder, { pairs: quick ? 25 : 60 }),
-  requests: (folder) =>
-    measureRequests(folder, quick ? { rounds: 3, seconds: 2 } : { rounds: 5, seconds: 4 }),
+  requests: (folder) => measureRequests(folder, { rounds: quick ? 3 : 9, seconds: 2 }),
   start: (folder) => measureStart(folder, { starts: quick ? 7 : 15 }),
   memory: measureMemory,
-  gate: (folder) => measureGate(folder, { runs: quick ? 200 : 1_000, rounds: 4 }),
+  gate: (folder) => measureGate(folder, { runs: quick ? 200 : 1_000, rounds: quick ? 5 : 10 }),
   listing: (folder) => measureListing(folder, { rounds: quick ? 5 : 10 }),
 };
 

@@ -10,6 +10,11 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
+/** Median of a[n] / b[n]: pairs were measured right after one another, so that a busy moment hits both. */
+export function medianRatio(a: readonly number[], b: readonly number[]): number {
+  return median(a.map((value, n) => value / (b[n] ?? Number.NaN)));
+}
+
 export const milliseconds = (value: number) => `${value.toFixed(value < 10 ? 2 : 1)} ms`;
 export const perSecond = (value: number) => `${value.toFixed(value < 100 ? 1 : 0)}/s`;
 

@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { replaceFile } from "../lib/storage/index.ts";
 import { invocationOf, spawnBare } from "./bare-spawn.ts";
 import { ended, submit, watchEnds } from "./jobs.ts";
 import { median, milliseconds, quantile, timed } from "./numbers.ts";
@@ -5,6 +7,8 @@ import { startServer } from "./server-process.ts";
 import { bounded, type Row } from "./table.ts";
 
 const warmUps = 5;
+/** Size of a job's record. */
+const recordBytes = 1_500;
 const mostMs = 15;
 /** What a run costs beyond its program: from the submit until its status says that it has ended, minus a bare spawn. */
 export async function measureOverhead(folder: string, { pairs }: { pairs: number }): Promise<Row[]> {
@@ -25,9 +29,13 @@ export async function measureOverhead(folder: string, { pairs }: { pairs: number
       await bare();
       await through(`warm-up ${round}`);
     }
+    const disk = join(folder, "disk");
+    const record = "x".repeat(recordBytes);
+    const writes: number[] = [];
     const spawns: number[] = [];
     const runs: number[] = [];
     for (let pair = 0; pair < pairs; pair++) {
+      writes.push(await timed(() => replaceFile(disk, record)));
       spawns.push(await bare());
       runs.push(await through(`text ${pair}`));
     }
@@ -45,6 +53,13 @@ export async function measureOverhead(folder: string, { pairs }: { pairs: number
         ours: `${milliseconds(quantile(runs, 0.9))} submit to end`,
         against: `${milliseconds(quantile(spawns, 0.9))} bare spawn`,
         result: milliseconds(quantile(overheads, 0.9)),
+        target: null,
+      },
+      {
+        what: "one durable write on this disk, for scale",
+        ours: "",
+        against: "",
+        result: milliseconds(median(writes)),
         target: null,
       },
     ];

@@ -6,7 +6,7 @@ import autocannon from "autocannon";
 import { bundle } from "./bundle.ts";
 import { ask, type Reply } from "./http.ts";
 import { ended, submit } from "./jobs.ts";
-import { median, perSecond } from "./numbers.ts";
+import { median, medianRatio, perSecond } from "./numbers.ts";
 import { cpuTime, type ServerProcess, startNode, startServer, stop } from "./server-process.ts";
 import { bounded, type Row } from "./table.ts";
 
@@ -51,7 +51,8 @@ export async function measureRequests(
 }
 
 function compare(name: string, ours: Load[], theirs: Load[]): Row[] {
-  const rate = (loads: Load[]) => median(loads.map((load) => load.perSecond));
+  const rateOf = (load: Load) => load.perSecond;
+  const rate = (loads: Load[]) => median(loads.map(rateOf));
   const cpu = (loads: Load[]) => median(loads.map((load) => load.cpuMsPerRequest));
   const show = (value: number) => `x ${value.toFixed(2)}`;
   const row = {
@@ -60,7 +61,7 @@ function compare(name: string, ours: Load[], theirs: Load[]): Row[] {
     against: `${perSecond(rate(theirs))} bare Hono`,
   };
   return [
-    bounded(row, rate(ours) / rate(theirs), { least: leastRatio }, show),
+    bounded(row, medianRatio(ours.map(rateOf), theirs.map(rateOf)), { least: leastRatio }, show),
     {
       what: `${name}, processor time per request`,
       ours: `${(cpu(ours) * 1000).toFixed(0)} us`,

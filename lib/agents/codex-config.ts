@@ -19,6 +19,8 @@ function enforced(turn: TurnRequest): Table {
     shell_environment_policy: { exclude: keyVariables },
     // Codex reads no OPENAI_BASE_URL by itself.
     ...(baseUrl === undefined ? {} : { openai_base_url: baseUrl }),
+    // Instructions and skills of the folders above the workspace are not the run's.
+    project_root_markers: [],
     analytics: { enabled: false },
     check_for_update_on_startup: false,
     // An endpoint that cannot be reached is retried for ever otherwise.

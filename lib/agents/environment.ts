@@ -1,4 +1,4 @@
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import type { Agent } from "./agent.ts";
 
 /** What any program on this machine needs to behave: locale, proxies, certificates, package caches. */
@@ -62,5 +62,7 @@ export function agentEnvironment(agent: Agent, options: AgentEnvironmentOptions)
   ].join(delimiter);
   environment.NPM_CONFIG_PREFIX = options.npmPrefix;
   environment.TMPDIR = options.temporaryFolder;
+  // git looks for a repository upwards: one the data directory happens to lie in is not the agent's to touch.
+  environment.GIT_CEILING_DIRECTORIES = dirname(options.temporaryFolder);
   return { ...environment, ...options.extra, [trackingVariable]: options.runId };
 }

@@ -24,7 +24,6 @@ export interface RunPaths {
   uploads: string;
   artifacts: string;
   temporary: string;
-  logs: string;
   events: string;
   result: string;
 }
@@ -41,15 +40,14 @@ export function runPaths(dataDir: string, runId: string): RunPaths {
     uploads: join(workspace, "uploads"),
     artifacts: join(workspace, "artifacts"),
     temporary: join(root, "tmp"),
-    logs: join(root, "logs"),
     events: join(root, "events.jsonl"),
-    result: join(root, "result", "result.json"),
+    result: join(root, "result.json"),
   };
 }
 
 /** Logs of one turn; turns of a run count from 1. */
 export function turnPaths(paths: RunPaths, turn: number) {
-  const folder = join(paths.logs, `turn-${turn}`);
+  const folder = join(paths.root, `turn-${turn}`);
   return {
     folder,
     prompt: join(folder, "prompt.txt"),

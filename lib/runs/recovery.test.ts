@@ -118,6 +118,16 @@ test("told to have succeeded, stored as running: has succeeded, and is told of o
   expect(events).toHaveLength(1);
 });
 
+test("ran to its end, of which only the log tells: has ended, and is neither run nor told of again", async () => {
+  const { run, started, unfinished, events } = await crashedAfterTelling(record("queued"), [
+    "running",
+    "succeeded",
+  ]);
+  expect(run).toMatchObject({ status: "succeeded", error: null });
+  expect({ started, unfinished }).toEqual({ started: [], unfinished: [] });
+  expect(events).toHaveLength(2);
+});
+
 test("created: still waits for its files", async () => {
   const { run, started, unfinished } = await crashedAfterTelling(record("created"), []);
   expect(run.status).toBe("created");

@@ -15,8 +15,11 @@ import { isTerminal, mayBecome } from "./transitions.ts";
  */
 async function caughtUp(context: RunContext, run: RunRecord): Promise<RunRecord> {
   const told = await lastStateChange(runPaths(context.dataDir, run.request_id).events);
-  if (told === null || run.status === "created" || !mayBecome(run.status, told.to)) return run;
+  // A queued record may have been running: that step is told, not stored.
+  const from = run.status === "queued" && told?.to !== "running" ? "running" : run.status;
+  if (told === null || run.status === "created" || !mayBecome(from, told.to)) return run;
   const ahead = { ...run, status: told.to, updated_at: told.updated_at };
+  if (told.to === "running") return { ...ahead, attempt: run.attempt + 1, started_at: told.updated_at };
   if (told.terminal === undefined) return ahead;
   const { error, diagnostics, turns, usage } = told.terminal;
   const ended = { ...ahead, error, warnings: diagnostics, turns, usage, finished_at: told.updated_at };

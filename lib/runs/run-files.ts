@@ -77,10 +77,7 @@ export async function bundleFiles(
   // An artifact that is named like a file of ours goes where it lies in the run's folder: no name comes twice.
   const nameOf = (artifact: string) =>
     ours.has(artifact) || artifact.startsWith("workspace/") ? `workspace/${artifact}` : artifact;
-  const there = new Set([
-    "result/result.json",
-    ...result.artifacts.map((artifact) => `workspace/${artifact}`),
-  ]);
+  const there = new Set(["result.json", ...result.artifacts.map((artifact) => `workspace/${artifact}`)]);
   const files: BundleFile[] = [
     { path: "result/result.json", source: Buffer.from(`${JSON.stringify(result, null, 2)}\n`) },
     ...result.artifacts.map((path) => ({ path: nameOf(path), source: join(paths.workspace, path) })),

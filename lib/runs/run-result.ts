@@ -4,7 +4,7 @@ import { z } from "zod";
 import { replaceFile, syncFiles } from "../storage/index.ts";
 import { runError, runWarning } from "./record.ts";
 
-/** `result/result.json` of a run that has ended: what the caller came for. */
+/** `result.json` of a run that has ended: what the caller came for. */
 export const runResult = z.object({
   status: z.enum(["success", "failed", "canceled"]),
   data: z.record(z.string(), z.unknown()).nullable(),

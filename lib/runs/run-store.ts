@@ -43,15 +43,25 @@ const scanBound = 2_000;
 
 export function createRunStore(records: RecordStore): RunStore {
   const recent = new LRUCache<string, RunRecord>({ max: recordsInMemory });
+  /** Runs that have not ended: what memory knows of them may be newer than the disk, so it is never dropped. */
+  const living = new Map<string, RunRecord>();
+  const remember = (run: RunRecord) => {
+    living.delete(run.request_id);
+    if (isTerminal(run.status)) recent.set(run.request_id, run);
+    else living.set(run.request_id, run);
+  };
   const keyOf = (id: string) => {
     const { day, slot } = bucketOf(id);
     return `runs:${day}:${slot}:${id}`;
   };
   const read = async (id: string): Promise<RunRecord | null> => {
-    const known = recent.get(id);
+    const known = living.get(id) ?? recent.get(id);
     if (known) return known;
     const parsed = runRecord.safeParse(await records.read(keyOf(id)));
     if (!parsed.success) return null;
+    // Another caller may have changed it while it was being read.
+    const meanwhile = living.get(id) ?? recent.get(id);
+    if (meanwhile) return meanwhile;
     recent.set(id, parsed.data);
     return parsed.data;
   };
@@ -91,7 +101,7 @@ export function createRunStore(records: RecordStore): RunStore {
         ? Promise.resolve()
         : records.write(`active:${run.request_id}`, { since: run.created_at });
       await settled([records.write(keyOf(run.request_id), run), marked]);
-      recent.set(run.request_id, run);
+      remember(run);
     },
     async get(id) {
       const run = isRunId(id) ? await read(id) : null;
@@ -102,14 +112,14 @@ export function createRunStore(records: RecordStore): RunStore {
       );
     },
     async save(run, alongside = Promise.resolve()) {
-      // A power cut ends the agents as well: a run that was running then may as well be found queued.
-      const durable = run.status !== "running";
-      await settled([records.write(keyOf(run.request_id), run, { durable }), alongside]);
-      recent.set(run.request_id, run);
+      // The step to running is in the event log, which recovery reads: it need not cost a trip to the disk here as well.
+      if (run.status !== "running") await settled([records.write(keyOf(run.request_id), run), alongside]);
+      remember(run);
       if (isTerminal(run.status)) await records.remove(`active:${run.request_id}`, { durable: false });
     },
     async remove(id) {
       recent.delete(id);
+      living.delete(id);
       await records.remove(keyOf(id));
       await records.remove(`active:${id}`);
     },

@@ -168,13 +168,12 @@ async function debugFiles(paths: RunPaths): Promise<string[]> {
   return files
     .map((path) => path.slice(1))
     .filter(
-      (path) =>
-        !path.startsWith("tmp/") && !path.startsWith("workspace/.git/") && !path.includes("/node_modules/"),
+      (path) => !path.startsWith("tmp/") && !path.includes("/.git/") && !path.includes("/node_modules/"),
     );
 }
 
 // While a run is in hand its record in storage does not count turns yet; its log folders do.
 async function turnsOnDisk(paths: RunPaths, recorded: number): Promise<number> {
-  const names = await readdir(paths.logs).catch(() => []);
+  const names = await readdir(paths.root).catch(() => []);
   return Math.max(recorded, ...names.map((name) => Number(/^turn-(\d+)$/.exec(name)?.[1] ?? 0)));
 }

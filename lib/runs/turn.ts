@@ -1,5 +1,4 @@
-import { createWriteStream, type WriteStream } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { createWriteStream, type WriteStream, writeFileSync } from "node:fs";
 import { finished } from "node:stream/promises";
 import type { Agent, AgentCommand, AgentEvent, TurnSummary } from "../agents/index.ts";
 import { createTurnSummary, trackingVariable } from "../agents/index.ts";
@@ -55,8 +54,9 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     add(event);
     options.onEvent(event);
   };
-  const files = Object.entries({ [logs.prompt]: options.prompt, ...command.files });
-  await Promise.all(files.map(([path, content]) => writeFile(path, content)));
+  for (const [path, content] of Object.entries({ [logs.prompt]: options.prompt, ...command.files })) {
+    writeFileSync(path, content);
+  }
 
   const stdout = boundedLog(logs.stdout);
   const stderr = boundedLog(logs.stderr);
@@ -138,25 +138,35 @@ interface BoundedLog {
   close(): Promise<void>;
 }
 
-/** A log file that stops growing at `maxLogBytes`, and slows its source down instead of buffering in memory. */
+/**
+ * A log file that stops growing at `maxLogBytes`, and slows its source down instead of buffering in memory. It is made
+ * when there is something to write.
+ */
 function boundedLog(path: string): BoundedLog {
-  const file: WriteStream = createWriteStream(path, { flags: "w" });
-  // Logs are for reading afterwards: a full disk must not end the agent's turn. The error is seen where it matters, in records.
-  file.on("error", () => undefined);
+  let file: WriteStream | undefined;
   let room = maxLogBytes;
+  const opened = () => {
+    file ??= createWriteStream(path, { flags: "w" })
+      // Logs are for reading afterwards: a full disk must not end the agent's turn. It is seen where it matters, in records.
+      .on("error", () => undefined);
+    return file;
+  };
   return {
     write(chunk, source) {
-      if (room <= 0 || file.destroyed) return;
+      const log = opened();
+      if (room <= 0 || log.destroyed) return;
       const kept = chunk.subarray(0, room);
       room -= kept.length;
-      const flowing = file.write(kept);
-      if (room <= 0) file.write("\n[skill-runner: the log was cut here]\n");
+      const flowing = log.write(kept);
+      if (room <= 0) log.write("\n[skill-runner: the log was cut here]\n");
       else if (!flowing && source) {
         source.pause();
-        file.once("drain", () => source.resume());
+        const goOn = () => source.resume();
+        log.once("drain", goOn).once("close", goOn);
       }
     },
     async close() {
+      if (file === undefined) return;
       file.end();
       await finished(file).catch(() => undefined);
     },

@@ -34,7 +34,7 @@ export function describeRun(run: RunRecord) {
     current_attempt: run.attempt,
     pending_owner: null,
     workspaceDir: join(relative, "workspace"),
-    resultJsonPath: join(relative, "result", "result.json"),
+    resultJsonPath: join(relative, "result.json"),
     observability_ready: run.attempt > 0,
     effort: run.effort,
     skill_version: run.skill_version,
@@ -124,14 +124,13 @@ export interface FileEntry {
 
 const maxEntries = 5_000;
 
-/** The workspace as a flat tree, folders before what is in them, names ascending. `.git` is ours and left out. */
+/** The workspace as a flat tree, folders before what is in them, names ascending. */
 export async function listWorkspace(paths: RunPaths): Promise<{ entries: FileEntry[]; truncated: boolean }> {
   const entries: FileEntry[] = [];
   const walk = async (folder: string, prefix: string, depth: number): Promise<void> => {
     const found = await readdir(folder, { withFileTypes: true }).catch(() => []);
     for (const item of found.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       if (entries.length >= maxEntries) return;
-      if (depth === 0 && item.name === ".git") continue;
       const path = prefix === "" ? item.name : `${prefix}/${item.name}`;
       const isDir = item.isDirectory();
       const bytes = item.isFile() ? (await stat(join(folder, item.name))).size : null;

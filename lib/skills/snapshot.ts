@@ -1,9 +1,21 @@
-import { constants, existsSync, mkdirSync } from "node:fs";
-import { chmod, copyFile, readFile, rm, stat, writeFile } from "node:fs/promises";
+import {
+  chmodSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { chmod, copyFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { RunnerError } from "../errors.ts";
 import { runtimeSections, type SnapshotOptions } from "./runtime-sections.ts";
 import type { Skill } from "./skill.ts";
+
+/** Up to this many bytes a file is copied at once: that takes less than handing it to the thread pool. */
+const smallFile = 64 * 1024;
 
 /**
  * Puts a skill's files where an agent will find them, with the rules of this server added to its SKILL.md. The copy is
@@ -19,13 +31,11 @@ export async function snapshotSkill(
   const folders = new Set(skill.files.map((path) => dirname(join(targetDir, path))));
   for (const folder of folders) mkdirSync(folder, { recursive: true });
   try {
-    await Promise.all(
-      skill.files.map((path) =>
-        path === "SKILL.md"
-          ? patchText(skill, join(targetDir, path), options)
-          : copyWritable(join(skill.dir, path), join(targetDir, path)),
-      ),
-    );
+    for (const path of skill.files) {
+      const target = join(targetDir, path);
+      if (path === "SKILL.md") patchText(skill, target, options);
+      else await copyWritable(join(skill.dir, path), target);
+    }
   } catch (error) {
     throw new RunnerError(
       "SKILL_INVALID",
@@ -37,14 +47,21 @@ export async function snapshotSkill(
   }
 }
 
-async function patchText(skill: Skill, target: string, options: SnapshotOptions): Promise<void> {
-  const original = await readFile(join(skill.dir, "SKILL.md"), "utf8");
-  await writeFile(target, `${original.trimEnd()}\n\n${runtimeSections(skill, options)}`);
+function patchText(skill: Skill, target: string, options: SnapshotOptions): void {
+  const original = readFileSync(join(skill.dir, "SKILL.md"), "utf8");
+  writeFileSync(target, `${original.trimEnd()}\n\n${runtimeSections(skill, options)}`);
 }
 
 async function copyWritable(source: string, target: string): Promise<void> {
-  await copyFile(source, target, constants.COPYFILE_FICLONE);
-  const { mode } = await stat(target);
+  const { mode, size } = statSync(source);
   // A package on a read-only mount has read-only files; the run's copy must be removable and editable.
-  if ((mode & 0o600) !== 0o600) await chmod(target, (mode & 0o777) | 0o600);
+  const readOnly = (mode & 0o600) !== 0o600;
+  const writable = (mode & 0o777) | 0o600;
+  if (size <= smallFile) {
+    copyFileSync(source, target, constants.COPYFILE_FICLONE);
+    if (readOnly) chmodSync(target, writable);
+  } else {
+    await copyFile(source, target, constants.COPYFILE_FICLONE);
+    if (readOnly) await chmod(target, writable);
+  }
 }

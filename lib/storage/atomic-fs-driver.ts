@@ -1,4 +1,5 @@
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Driver } from "unstorage";
@@ -92,11 +93,12 @@ export async function replaceFile(
   { durable = true }: { durable?: boolean } = {},
 ): Promise<void> {
   const folder = dirname(path);
-  const temporary = join(folder, `${temporaryPrefix}${randomBytes(8).toString("hex")}`);
-  const handle = await openInFolder(folder, temporary, durable);
+  const temporary = join(folder, `${temporaryPrefix}${randomUUID()}`);
+  if (!durable) return replaceAtOnce(folder, temporary, path, content);
+  const handle = await openInFolder(folder, temporary);
   try {
     await handle.writeFile(content);
-    if (durable) await handle.sync();
+    await handle.sync();
     await rename(temporary, path);
   } catch (error) {
     await unlink(temporary).catch(nullIfMissing);
@@ -104,19 +106,41 @@ export async function replaceFile(
   } finally {
     closeSoon(handle);
   }
-  if (durable) await syncPath(folder);
+  await syncPath(folder);
 }
 
-async function openInFolder(folder: string, temporary: string, durable: boolean): Promise<FileHandle> {
+// Synchronous: with no disk to wait for, a small file takes less time than four trips through the thread pool.
+function replaceAtOnce(folder: string, temporary: string, path: string, content: Uint8Array | string): void {
+  try {
+    mkdirIfMissing(folder, () => writeFileSync(temporary, content, { flag: "wx", mode: 0o600 }));
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+function mkdirIfMissing(folder: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    mkdirSync(folder, { recursive: true });
+    write();
+  }
+}
+
+async function openInFolder(folder: string, temporary: string): Promise<FileHandle> {
   try {
     return await open(temporary, "wx", 0o600);
   } catch (error) {
     if (!isMissing(error)) throw error;
     const firstMade = await mkdir(folder, { recursive: true });
     // A new folder is durable only when its parent is, up to the first one that was there before.
-    if (durable && firstMade !== undefined) {
-      for (let made = folder; made.length >= firstMade.length; made = dirname(made))
+    if (firstMade !== undefined) {
+      for (let made = folder; made.length >= firstMade.length; made = dirname(made)) {
         await syncPath(dirname(made));
+      }
     }
     return open(temporary, "wx", 0o600);
   }

@@ -85,12 +85,12 @@ describe("the bundle", () => {
         "workspace/uploads/source.md",
         "workspace/notes.txt",
         ...[1, 2].flatMap((turn) =>
-          ["prompt.txt", "stdout.log", "stderr.log", "meta.json"].map((name) => `logs/turn-${turn}/${name}`),
+          ["prompt.txt", "stdout.log", "stderr.log", "meta.json"].map((name) => `turn-${turn}/${name}`),
         ),
       ]),
     );
     expect(names.filter((name) => /node_modules|\.git\/|^tmp\//.test(name))).toEqual([]);
-    expect(entries.get("logs/turn-1/stderr.log")?.toString()).toBe("not yet\n");
+    expect(entries.get("turn-1/stderr.log")?.toString()).toBe("not yet\n");
     const events = String(entries.get("events.jsonl"))
       .trim()
       .split("\n")
@@ -104,7 +104,7 @@ describe("the bundle", () => {
   });
 
   test("keeps artifacts apart that are named like its own files", async () => {
-    const files = { "manifest.json": "{}", "result/result.json": "[]", "logs/turn-1/prompt.txt": "mine" };
+    const files = { "manifest.json": "{}", "result/result.json": "[]", "turn-1/prompt.txt": "mine" };
     for (const [path, content] of Object.entries(files)) {
       await server.harness.scenario([{ lines: answering({ ok: true, report: path }), files }]);
       const job = await server.done({ skill_id: "s", runtime_options: { no_cache: true } });
@@ -112,7 +112,7 @@ describe("the bundle", () => {
         const { entries, manifest, names } = await bundle(job, kind);
         expect(manifest).toMatchObject({ request_id: job, files: names.slice(1) });
         expect(JSON.parse(String(entries.get("result/result.json")))).toMatchObject({ status: "success" });
-        const named = kind === "" && path.startsWith("logs") ? path : `workspace/${path}`;
+        const named = kind === "" && path.startsWith("turn-") ? path : `workspace/${path}`;
         expect(entries.get(named)?.toString()).toBe(content);
       }
     }

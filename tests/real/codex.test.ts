@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -154,12 +154,17 @@ test("inline input: checked data, asked for with the strict form of the output s
   expect(asked?.headers.authorization).toBe("Bearer sk-real-test");
 });
 
-test("the skill's instructions reach the model", async () => {
+test("the skill's instructions reach the model, those of folders above the workspace do not", async () => {
+  await mkdir(join(folder, "data/.agents/skills/stray"), { recursive: true });
+  await writeFile(join(folder, "data/AGENTS.md"), "Stray instructions.");
+  const stray = "---\nname: stray\ndescription: A stray skill.\n---\nStray.\n";
+  await writeFile(join(folder, "data/.agents/skills/stray/SKILL.md"), stray);
   await run(await statsJob("CASE-stats instructions"));
   const asked = model.requests.find((request) =>
     request.model?.lastUserText.includes("CASE-stats instructions"),
   )?.model;
   expect(asked?.allText).toContain("<name>text-stats</name>");
+  expect(asked?.allText).not.toMatch(/stray/i);
 });
 
 test("file input: the tool reads it, the artifact is served", async () => {
