@@ -26,6 +26,8 @@ const temporaryPrefix = ".tmp-";
  */
 export function atomicFsDriver({ base }: AtomicFsOptions): PrefixDriver {
   const root = resolve(base);
+  // Names this driver's own writes in progress: those of others are what a crash left, as one process writes here.
+  const writer = randomUUID();
   const pathOf = (key: string) => {
     const segments = key.split(":").filter((segment) => segment !== "");
     if (
@@ -36,8 +38,11 @@ export function atomicFsDriver({ base }: AtomicFsOptions): PrefixDriver {
     return join(root, ...segments);
   };
   const children = async (key: string) => {
-    const names = await readdir(pathOf(key)).catch(nullIfMissing);
-    return (names ?? []).filter((name) => !name.startsWith("."));
+    const names = (await readdir(pathOf(key)).catch(nullIfMissing)) ?? [];
+    for (const name of names) {
+      if (isLitter(name, writer)) await unlink(join(pathOf(key), name)).catch(nullIfMissing);
+    }
+    return names.filter((name) => !name.startsWith("."));
   };
   return {
     name: "atomic-fs",
@@ -47,9 +52,9 @@ export function atomicFsDriver({ base }: AtomicFsOptions): PrefixDriver {
     hasItem: async (key) => (await stat(pathOf(key)).catch(nullIfMissing))?.isFile() ?? false,
     getItem: (key) => readFile(pathOf(key), "utf8").catch(nullIfMissing),
     getItemRaw: async (key) => readFile(pathOf(key)).catch(nullIfMissing),
-    setItem: (key, value, { durable = true }) => replaceFile(pathOf(key), value, { durable }),
+    setItem: (key, value, { durable = true }) => replaceFile(pathOf(key), value, { durable, writer }),
     setItemRaw: (key, value: Uint8Array | string, { durable = true }) =>
-      replaceFile(pathOf(key), value, { durable }),
+      replaceFile(pathOf(key), value, { durable, writer }),
     async removeItem(key, { durable = true }) {
       const path = pathOf(key);
       await unlink(path).catch(nullIfMissing);
@@ -86,14 +91,15 @@ async function walk(
 /**
  * Replaces `path` whole or not at all. Throws the system's error (ENOSPC, EROFS, EMFILE ...).
  * @param options.durable false: a power cut may lose it (a `kill -9` does not); for what can be made again
+ * @param options.writer goes into the temporary file's name
  */
 export async function replaceFile(
   path: string,
   content: Uint8Array | string,
-  { durable = true }: { durable?: boolean } = {},
+  { durable = true, writer = "" }: { durable?: boolean; writer?: string } = {},
 ): Promise<void> {
   const folder = dirname(path);
-  const temporary = join(folder, `${temporaryPrefix}${randomUUID()}`);
+  const temporary = join(folder, `${temporaryPrefix}${writer}-${randomUUID()}`);
   if (!durable) return replaceAtOnce(folder, temporary, path, content);
   const handle = await openInFolder(folder, temporary);
   try {
@@ -166,6 +172,10 @@ export async function syncFiles(paths: readonly string[]): Promise<void> {
   // Side by side: one flush of the disk serves many.
   const folders = [...new Set(paths.map((path) => dirname(path)))];
   await Promise.all([...paths, ...folders].map(syncPath));
+}
+
+function isLitter(name: string, writer: string): boolean {
+  return name.startsWith(temporaryPrefix) && !name.startsWith(temporaryPrefix + writer);
 }
 
 function nullIfMissing(error: unknown): null {

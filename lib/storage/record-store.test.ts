@@ -59,6 +59,7 @@ describe("crash safety of the fs driver", () => {
     await store.write("runs:a", { n: 1 });
     await writeFile(join(base, "runs", ".tmp-dead"), '{"n":');
     expect(await store.children("runs")).toEqual(["a"]);
+    expect(await readdir(join(base, "runs"))).toEqual(["a"]);
   });
 
   test("readers see the old or the new record, never a torn one", async () => {
