@@ -5,6 +5,8 @@ import { join, relative } from "node:path";
 /** Longest path a unix socket may have on Linux (sun_path, unix(7)); macOS has four bytes less. */
 const maxSocketPath = 103;
 
+const answerTimeoutMs = 1_000;
+
 /**
  * Makes sure that one server alone works in a data directory: two would run the same queued jobs. The sign is a unix
  * socket in it that somebody listens on. Nobody listens after a `kill -9`, so a stale one is told from a live one at
@@ -27,20 +29,27 @@ export async function lockDataDir(dataDir: string): Promise<() => Promise<void>>
   return () => new Promise((resolve) => server.close(() => resolve()));
 }
 
+/** A live server says so. That somebody holds the socket is not enough: a child of a dead one may, until it execs. */
 function somebodyListens(address: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(address);
-    socket.once("connect", () => {
+    const answer = (alive: boolean) => {
       socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
+      resolve(alive);
+    };
+    socket.once("data", () => answer(true));
+    socket.once("error", () => answer(false));
+    socket.once("close", () => answer(false));
+    socket.setTimeout(answerTimeoutMs, () => answer(false));
   });
 }
 
 function listen(address: string): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = createServer((socket) => socket.destroy());
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.end("at work\n");
+    });
     server.unref();
     server.once("error", reject);
     server.listen(address, () => resolve(server));
