@@ -85,12 +85,14 @@ describe("the bundle", () => {
         "workspace/uploads/source.md",
         "workspace/notes.txt",
         ...[1, 2].flatMap((turn) =>
-          ["prompt.txt", "stdout.log", "stderr.log", "meta.json"].map((name) => `turn-${turn}/${name}`),
+          ["prompt.txt", "stdout.log", "meta.json"].map((name) => `turn-${turn}/${name}`),
         ),
       ]),
     );
     expect(names.filter((name) => /node_modules|\.git\/|^tmp\//.test(name))).toEqual([]);
     expect(entries.get("turn-1/stderr.log")?.toString()).toBe("not yet\n");
+    // Nothing was said on stderr in the second turn: no empty file.
+    expect(names).not.toContain("turn-2/stderr.log");
     const events = String(entries.get("events.jsonl"))
       .trim()
       .split("\n")
