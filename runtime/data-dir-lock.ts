@@ -31,14 +31,18 @@ export async function lockDataDir(dataDir: string): Promise<() => Promise<void>>
 
 /** A live server says so. That somebody holds the socket is not enough: a child of a dead one may, until it execs. */
 function somebodyListens(address: string): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const socket = connect(address);
     const answer = (alive: boolean) => {
       socket.destroy();
       resolve(alive);
     };
     socket.once("data", () => answer(true));
-    socket.once("error", () => answer(false));
+    socket.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "ECONNREFUSED" || error.code === "ENOENT" || error.code === "ECONNRESET")
+        answer(false);
+      else reject(error);
+    });
     socket.once("close", () => answer(false));
     socket.setTimeout(answerTimeoutMs, () => answer(false));
   });

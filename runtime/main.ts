@@ -4,13 +4,14 @@ import { type Logger, pino } from "pino";
 import { type Config, readConfig } from "./config.ts";
 import type { Services } from "./function.ts";
 import { createRouter } from "./router.ts";
-import { readRoutes } from "./routes.ts";
-import { listen } from "./server.ts";
+import { type Route, readRoutes } from "./routes.ts";
+import { type ListeningServer, listen } from "./server.ts";
 import { createServices } from "./services.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 /** Milliseconds open connections get to end by themselves. */
 const connectionGraceMs = 2_000;
+const warmUpDelayMs = 500;
 
 /** config -> services -> app -> listen -> signals. */
 async function main(config: Config): Promise<void> {
@@ -26,8 +27,28 @@ async function main(config: Config): Promise<void> {
     // Loaded when first asked for: most processes never are.
     openApiDocument: async () => (await import("./openapi.ts")).describeApi(routes),
   });
+  let server: ListeningServer | undefined;
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, "stopping: no new jobs are taken");
+    try {
+      await services.stop();
+      await server?.close(connectionGraceMs);
+      log.info({}, "stopped");
+      process.exit(0);
+    } catch (error) {
+      log.error({ err: error }, "the server could not stop as it should");
+      process.exit(1);
+    }
+  };
+  // Before anything is started: what the last process left is taken up at once, and must be let go of in order.
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+
   await services.start();
-  const server = await listen(createRouter(routes, services, log), config.host, config.port);
+  server = await listen(createRouter(routes, services, log), config.host, config.port);
   log.info(
     {
       url: `http://${config.host}:${server.port}/v1`,
@@ -37,21 +58,16 @@ async function main(config: Config): Promise<void> {
     },
     "skill-runner is ready",
   );
+  setTimeout(() => void warmUp(routes, services, log), warmUpDelayMs).unref();
+}
 
-  void reportEngines(services, log);
-
-  let stopping = false;
-  const stop = async (signal: string) => {
-    if (stopping) return;
-    stopping = true;
-    log.info({ signal }, "stopping: no new jobs are taken");
-    await services.stop();
-    await server.close(connectionGraceMs);
-    log.info({}, "stopped");
-    process.exit(0);
-  };
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
+/** What nobody waits for: the engines' state for the operator, and the functions nobody has called yet. */
+async function warmUp(routes: readonly Route[], services: Services, log: Logger): Promise<void> {
+  await reportEngines(services, log).catch((error: unknown) =>
+    log.warn({ err: error }, "the engines could not be asked"),
+  );
+  // A new build of dist/ cannot take them away from a running server then.
+  await Promise.allSettled(routes.map((route) => route.load()));
 }
 
 /** Says once what the operator would otherwise learn from the first failed job. */

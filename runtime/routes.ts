@@ -32,7 +32,11 @@ export async function readRoutes(folder: string): Promise<Route[]> {
     return {
       ...routeOf(file),
       load() {
-        loading ??= loadFunction(folder, file);
+        loading ??= loadFunction(folder, file).catch((error: unknown) => {
+          // Tried again with the next call: it may have been out of descriptors.
+          loading = undefined;
+          throw error;
+        });
         return loading;
       },
     };

@@ -1,6 +1,15 @@
 // Bundles the server and every function into dist/: one process start then reads a few files instead of hundreds.
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild } from "esbuild";
@@ -39,8 +48,9 @@ const englishOnly = {
 
 export async function build() {
   const stamp = sourceStamp();
-  const out = join(root, "dist");
-  rmSync(out, { recursive: true, force: true });
+  // Built beside and swapped in, so that nobody starts from a half-built dist/.
+  const building = `.dist-${process.pid}`;
+  const out = join(root, building);
   mkdirSync(out);
   const functions = readdirSync(join(root, "functions"), { recursive: true })
     .filter((file) => /\.(get|post|put|patch|delete)\.ts$/.test(file))
@@ -48,7 +58,7 @@ export async function build() {
   await esbuild({
     absWorkingDir: root,
     entryPoints: ["runtime/main.ts", ...functions],
-    outdir: "dist",
+    outdir: building,
     outbase: ".",
     bundle: true,
     splitting: true,
@@ -72,6 +82,10 @@ export async function build() {
   });
   writeFileSync(join(out, "package.json"), readFileSync(join(root, "package.json")));
   writeFileSync(join(out, ".stamp"), stamp);
+  const old = join(root, `.dist-old-${process.pid}`);
+  if (existsSync(join(root, "dist"))) renameSync(join(root, "dist"), old);
+  renameSync(out, join(root, "dist"));
+  rmSync(old, { recursive: true, force: true });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await build();

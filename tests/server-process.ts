@@ -4,6 +4,9 @@ import { createInterface } from "node:readline";
 
 const root = join(import.meta.dirname, "..");
 
+const startTimeoutMs = 30_000;
+const answerTimeoutMs = 20_000;
+
 export interface RunningServer {
   url: string;
   child: ChildProcess;
@@ -28,6 +31,7 @@ export async function startBuiltServer(env: Record<string, string>): Promise<Run
     words += chunk.toString();
   });
   const url = await new Promise<string>((resolve, reject) => {
+    setTimeout(() => reject(new Error(`the server was not ready in time: ${words}`)), startTimeoutMs).unref();
     child.once("exit", (code) => reject(new Error(`the server ended with code ${code}: ${words}`)));
     createInterface({ input: child.stdout }).on("line", (line) => {
       const ready = /"url":"([^"]+)\/v1"/.exec(line)?.[1];
@@ -40,6 +44,8 @@ export async function startBuiltServer(env: Record<string, string>): Promise<Run
     async json(method, path, body) {
       const response = await fetch(url + path, {
         method,
+        // A request that is never answered names itself instead of using up the test's time.
+        signal: AbortSignal.timeout(answerTimeoutMs),
         ...(body === undefined
           ? {}
           : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),

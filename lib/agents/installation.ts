@@ -12,6 +12,8 @@ export interface Installation {
   /** The CLI's own sandbox works on this machine (user namespaces, seccomp ... allow it). */
   sandboxUsable: boolean;
   error: string | null;
+  /** False when a probe was cut short, so that the answer may be another one next time. */
+  final: boolean;
 }
 
 export interface InstallationFinder {
@@ -51,6 +53,9 @@ export function createInstallationFinder(
             : describe(agent, path, index === 0 ? "managed" : "path", environment);
         known.set(path, { stamp, installation });
         found.set(agent.id, { at: performance.now(), installation });
+        // A probe that failed under load or ran out of time says nothing for good: it is asked again next time.
+        const forget = () => known.get(path)?.installation === installation && known.delete(path);
+        installation.then((told) => told.final || forget(), forget);
         return installation;
       }
       return null;
@@ -92,7 +97,14 @@ async function describe(
   if (version.failed || line === "") {
     const how = version.exitCode === undefined ? (version.signal ?? "no exit") : `exit ${version.exitCode}`;
     const error = `${basename(path)} --version did not answer (${how})`;
-    return { path, source, version: null, sandboxUsable: false, error };
+    return {
+      path,
+      source,
+      version: null,
+      sandboxUsable: false,
+      error,
+      final: version.exitCode !== undefined,
+    };
   }
   const sandbox = await ask(agent.sandboxProbe);
   return {
@@ -101,5 +113,6 @@ async function describe(
     version: /\d+\.\d+\.\d+[\w.+-]*/.exec(line)?.[0] ?? line,
     sandboxUsable: !sandbox.failed,
     error: null,
+    final: sandbox.exitCode !== undefined,
   };
 }

@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdtemp, open, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -11,6 +11,11 @@ beforeEach(async () => {
   path = join(folder, "run", "events.jsonl");
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** The class of file handles, which node:fs/promises does not export. */
+const handle = await open("/dev/null");
+const FileHandlePrototype = Object.getPrototypeOf(handle);
+await handle.close();
 
 const run = { runId: "R", engine: "codex" };
 const meta = { attempt: 1, turn: 1 };
@@ -57,4 +62,28 @@ test("reads a range", async () => {
   expect(await seqs({ from: 3, to: 5 })).toEqual([3, 4, 5]);
   expect(await seqs({ limit: 2 })).toEqual([1, 2]);
   expect(await readEvents(join(folder, "none"), {})).toEqual([]);
+});
+
+test("a write that failed is taken back and made good with the next flush: no gap, no torn line", async () => {
+  const log = await openEventLog(path, run);
+  log.append("a", {}, meta);
+  await log.flushed();
+  const { size } = await stat(path);
+  // As a full disk does it: a part of the line gets through, then the write fails.
+  const real = FileHandlePrototype.appendFile;
+  FileHandlePrototype.appendFile = async () => {
+    await appendFile(path, '{"protocol_ver');
+    throw Object.assign(new Error("no space"), { code: "ENOSPC" });
+  };
+  log.append("b", {}, meta);
+  await expect(log.flushed()).rejects.toMatchObject({ code: "ENOSPC" });
+  FileHandlePrototype.appendFile = real;
+  expect((await stat(path)).size).toBe(size);
+  log.append("c", {}, meta);
+  await log.close();
+  expect((await readEvents(path, {})).map((event) => [event.seq, event.type])).toEqual([
+    [1, "a"],
+    [2, "b"],
+    [3, "c"],
+  ]);
 });

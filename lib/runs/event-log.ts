@@ -29,15 +29,29 @@ export interface EventLog {
 /** Opens the append-only log of a run, going on after its last whole line (a crash may have torn the one behind it). */
 export async function openEventLog(path: string, run: { runId: string; engine: string }): Promise<EventLog> {
   const file = await openForAppend(path);
-  let seq = (await file.stat()).size === 0 ? 0 : await lastSequence(path);
+  let size = (await file.stat()).size;
+  let seq = 0;
+  if (size > 0) ({ seq, size } = await lastSequence(path));
   let waiting: string[] = [];
   let writing: Promise<void> = Promise.resolve();
   let scheduled = false;
+  const write = async () => {
+    const lines = waiting;
+    waiting = [];
+    const text = lines.join("");
+    try {
+      if (text !== "") await file.appendFile(text);
+      size += Buffer.byteLength(text);
+    } catch (error) {
+      // What was written of it is taken back, and tried again with the next flush.
+      waiting = [...lines, ...waiting];
+      await file.truncate(size).catch(() => undefined);
+      throw error;
+    }
+  };
   const flush = () => {
     scheduled = false;
-    const lines = waiting.join("");
-    waiting = [];
-    writing = writing.then(() => writeAll(file, lines));
+    writing = writing.then(write, write);
     writing.catch(() => undefined); // reported by flushed()
   };
   return {
@@ -61,11 +75,11 @@ export async function openEventLog(path: string, run: { runId: string; engine: s
       return event;
     },
     async flushed() {
-      if (scheduled) flush();
+      if (scheduled || waiting.length > 0) flush();
       await writing;
     },
     async close() {
-      if (scheduled) flush();
+      if (scheduled || waiting.length > 0) flush();
       try {
         await writing;
       } finally {
@@ -84,15 +98,13 @@ async function openForAppend(path: string): Promise<FileHandle> {
   }
 }
 
-async function writeAll(file: FileHandle, text: string): Promise<void> {
-  if (text !== "") await file.appendFile(text);
-}
-
-async function lastSequence(path: string): Promise<number> {
-  const text = await readFile(path, "utf8").catch(() => "");
-  const whole = text.lastIndexOf("\n") + 1;
-  if (whole < text.length) await truncate(path, Buffer.byteLength(text.slice(0, whole)));
-  return text.slice(0, whole).split("\n").length - 1;
+/** How far a log goes, in events and bytes, once what a crash tore off its end is cut away. */
+async function lastSequence(path: string): Promise<{ seq: number; size: number }> {
+  const text = await readFile(path, "utf8");
+  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+  const size = Buffer.byteLength(whole);
+  if (whole.length < text.length) await truncate(path, size);
+  return { seq: whole.split("\n").length - 1, size };
 }
 
 /**
@@ -123,8 +135,8 @@ export async function readEvents(
   return events;
 }
 
-// The last line may be in the middle of being written.
-function parseLine(line: string): unknown {
+/** A line of the log as JSON, or null: the last one may be half written, and a power cut may have damaged one. */
+export function parseLine(line: string): unknown {
   try {
     return JSON.parse(line);
   } catch {

@@ -7,9 +7,12 @@ const maxEnvironmentNames = 64;
 const maxEnvironmentValue = 8192;
 const maxPreamble = 8000;
 
-/** Names that would change which program runs, or as whom, rather than what it is told. */
+/**
+ * Names that would change which program runs, as whom, where its settings and credentials lie, or where the server's own
+ * keys are sent, rather than what the agent is told.
+ */
 const refusedNames =
-  /^(PATH|HOME|SHELL|USER|LOGNAME|TMPDIR|IFS|BASH_ENV|ENV|NODE_OPTIONS|PYTHON(PATH|HOME|STARTUP)|(LD|DYLD|SKILL_RUNNER|NPM_CONFIG|GIT)_.*)$/;
+  /^(PATH|HOME|SHELL|USER|LOGNAME|TMPDIR|IFS|BASH_ENV|ENV|PYTHON(PATH|HOME|STARTUP)|.*_(HOME|PROXY|BASE_URL|CA_BUNDLE)|(LD|DYLD|SKILL_RUNNER|NPM_CONFIG|GIT|NODE|UV|XDG|SSL)_.*)$/;
 
 const environment = z
   .record(

@@ -17,7 +17,9 @@ async function caughtUp(context: RunContext, run: RunRecord): Promise<RunRecord>
   const told = await lastStateChange(runPaths(context.dataDir, run.request_id).events);
   // A queued record may have been running: that step is told, not stored.
   const from = run.status === "queued" && told?.to !== "running" ? "running" : run.status;
-  if (told === null || run.status === "created" || !mayBecome(from, told.to)) return run;
+  if (told === null || !mayBecome(from, told.to)) return run;
+  // An upload that was not answered yet: the job goes on waiting for its files, unless the cache had the answer.
+  if (run.status === "created" && told.terminal === undefined) return run;
   const ahead = { ...run, status: told.to, updated_at: told.updated_at };
   if (told.to === "running") return { ...ahead, attempt: run.attempt + 1, started_at: told.updated_at };
   if (told.terminal === undefined) return ahead;
@@ -35,18 +37,28 @@ async function caughtUp(context: RunContext, run: RunRecord): Promise<RunRecord>
  */
 export async function recoverRuns(context: RunContext, scheduler: Scheduler): Promise<void> {
   for (const id of await context.store.unfinished()) {
-    const stored = await context.store.get(id).catch(() => null);
-    const run = stored && (await caughtUp(context, stored));
-    if (run === null || isTerminal(run.status)) await sweepMarker(context, id, run);
-    else if (run.status === "queued") requeue(context, scheduler, run);
-    else if (run.status === "running") await failInterrupted(context, run);
+    // One run that cannot be taken up must not keep the server from starting, nor be lost: it stays as it is on disk.
+    await recoverRun(context, scheduler, id).catch((error: unknown) =>
+      context.log.error({ err: error, run: id }, "a run of the last process could not be taken up"),
+    );
   }
 }
 
-// A marker without a living record: the crash came between the two writes of an accept or of an end.
-async function sweepMarker(context: RunContext, id: string, run: RunRecord | null): Promise<void> {
-  if (run === null) await context.store.remove(id);
-  else await context.store.save(run);
+async function recoverRun(context: RunContext, scheduler: Scheduler, id: string): Promise<void> {
+  if (await context.store.isAbsent(id)) return sweepMarker(context, id);
+  const run = await caughtUp(context, await context.store.get(id));
+  if (run.status === "queued") requeue(context, scheduler, run);
+  else if (run.status === "running") await failInterrupted(context, run);
+  else if (isTerminal(run.status)) {
+    // Saved once more: that takes its marker away.
+    await context.store.save(run);
+    await context.secrets.forget(id);
+  }
+}
+
+// A marker without a record: the crash came between the two writes of an accept, and nobody was told of the job.
+async function sweepMarker(context: RunContext, id: string): Promise<void> {
+  await context.store.remove(id);
   await context.secrets.forget(id);
 }
 

@@ -40,6 +40,16 @@ export async function openRunProgress(
   const tell = (type: string, data: Record<string, unknown>) => {
     events.append(type, data, { attempt: run.attempt, turn: run.turns });
   };
+  let unsaved: RunRecord | null = null;
+  const step = (status: RunStatus, trigger: string, fields: Partial<RunRecord>): RunRecord => {
+    assertTransition(run.status, status);
+    const now = new Date().toISOString();
+    const next = { ...run, ...fields, status, updated_at: now };
+    if (isTerminal(status)) next.finished_at = now;
+    const data = describeStateChange(next, run.status, trigger);
+    events.append(stateChangedType, data, { attempt: next.attempt, turn: next.turns });
+    return next;
+  };
   return {
     get run() {
       return run;
@@ -50,16 +60,14 @@ export async function openRunProgress(
       run = { ...run, ...fields };
     },
     async become(status, trigger, fields = {}, alongside = async () => undefined) {
-      assertTransition(run.status, status);
-      const from = run.status;
-      const now = new Date().toISOString();
-      run = { ...run, ...fields, status, updated_at: now };
-      if (isTerminal(status)) run = { ...run, finished_at: now };
-      tell(stateChangedType, describeStateChange(run, from, trigger));
+      // A step that was told but could not be stored is only stored when it is tried again, never told twice.
+      unsaved ??= step(status, trigger, fields);
       // Events first: whoever sees the new status finds the whole story behind it. Recovery relies on this order.
       await events.flushed();
       // One flush of the disk serves both; readers see the new record when both are safe.
-      await store.save(run, alongside());
+      await store.save(unsaved, alongside());
+      run = unsaved;
+      unsaved = null;
     },
     warn(code, message) {
       run = { ...run, warnings: [...run.warnings, { code, message }] };

@@ -26,6 +26,8 @@ export interface RunStore {
   /** Replaces a run's record. Readers in this process see it once `alongside` has resolved too. */
   save(run: RunRecord, alongside?: Promise<void>): Promise<void>;
   remove(id: string): Promise<void>;
+  /** Whether there is nothing at all under this id; a record that cannot be read is not absent. */
+  isAbsent(id: string): Promise<boolean>;
   /** Newest first. */
   page(options: { before?: string | undefined; limit: number; filter?: RunFilter }): Promise<RunPage>;
   /** Ids of the runs that have not ended, oldest first. */
@@ -43,6 +45,8 @@ const scanBound = 2_000;
 
 export function createRunStore(records: RecordStore): RunStore {
   const recent = new LRUCache<string, RunRecord>({ max: recordsInMemory });
+  /** Removed a short while ago. */
+  const gone = new LRUCache<string, true>({ max: recordsInMemory });
   /** Runs that have not ended: what memory knows of them may be newer than the disk, so it is never dropped. */
   const living = new Map<string, RunRecord>();
   const remember = (run: RunRecord) => {
@@ -58,7 +62,7 @@ export function createRunStore(records: RecordStore): RunStore {
     const known = living.get(id) ?? recent.get(id);
     if (known) return known;
     const parsed = runRecord.safeParse(await records.read(keyOf(id)));
-    if (!parsed.success) return null;
+    if (!parsed.success || gone.has(id)) return null;
     // Another caller may have changed it while it was being read.
     const meanwhile = living.get(id) ?? recent.get(id);
     if (meanwhile) return meanwhile;
@@ -118,11 +122,14 @@ export function createRunStore(records: RecordStore): RunStore {
       if (isTerminal(run.status)) await records.remove(`active:${run.request_id}`, { durable: false });
     },
     async remove(id) {
+      // First, so that nobody who is just reading the record brings it back.
+      gone.set(id, true);
       recent.delete(id);
       living.delete(id);
       await records.remove(keyOf(id));
       await records.remove(`active:${id}`);
     },
+    isAbsent: async (id) => (await records.read(keyOf(id))) === null,
     async page({ before, limit, filter = {} }) {
       const runs: RunRecord[] = [];
       let scanned = 0;

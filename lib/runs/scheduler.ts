@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Reservation } from "../capacity/index.ts";
 import type { RunContext } from "./context.ts";
 import { executeRun, internalFailure } from "./execute-run.ts";
@@ -98,9 +99,23 @@ async function attempt(context: RunContext, queued: RunRecord, controller: Abort
       context.log.error({ err: error, run: queued.request_id }, "a run failed inside the server");
       return emptyResult("failed", internalFailure(error));
     });
-    await finish(context, progress, result);
+    await finishAtLast(context, progress, result);
   } finally {
     await progress.close();
+  }
+}
+
+// A full disk must not leave a run in limbo: its end is stored when there is space again.
+async function finishAtLast(context: RunContext, progress: RunProgress, result: RunResult): Promise<void> {
+  for (let waitMs = 500; ; waitMs = Math.min(waitMs * 2, 30_000)) {
+    try {
+      return await finish(context, progress, result);
+    } catch (error) {
+      const { request_id: run } = progress.run;
+      context.log.error({ err: error, run }, `a run's end could not be stored; trying again in ${waitMs} ms`);
+      if (!context.accepting()) throw error;
+      await sleep(waitMs, undefined, { ref: false });
+    }
   }
 }
 
@@ -122,7 +137,12 @@ export async function finish(context: RunContext, progress: RunProgress, wanted:
   const key = status === "succeeded" ? cacheKey(progress.run) : null;
   // Before the end is told: who sees it may ask the same again at once, and finds no secret left.
   const { request_id: id } = progress.run;
-  await Promise.all([key === null ? undefined : context.cache.remember(key, id), context.secrets.forget(id)]);
+  const remembered = key === null ? undefined : context.cache.remember(key, id);
+  // Neither may keep the run from ending.
+  for (const done of await Promise.allSettled([remembered, context.secrets.forget(id)])) {
+    if (done.status === "rejected")
+      context.log.warn({ err: done.reason, run: id }, "a run's end was not tidied up");
+  }
   const { paths } = progress;
   await progress.become(status, triggers[status], { error: result.error }, () =>
     syncResult(paths.result, paths.workspace, result),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { runEvent } from "./event-log.ts";
+import { parseLine, runEvent } from "./event-log.ts";
 import { type RunRecord, runError, runWarning, usage } from "./record.ts";
 import { readTail } from "./tail.ts";
 import { isTerminal, type RunStatus, runStatus } from "./transitions.ts";
@@ -40,7 +40,7 @@ export async function lastStateChange(eventsPath: string): Promise<StateChange |
   const whole = text.slice(0, text.lastIndexOf("\n") + 1);
   for (const line of whole.split("\n").reverse()) {
     if (!line.includes(stateChangedType)) continue;
-    const event = runEvent.safeParse(JSON.parse(line));
+    const event = runEvent.safeParse(parseLine(line));
     if (event.data?.type !== stateChangedType) continue;
     const change = stateChange.safeParse(event.data.data);
     if (change.success) return change.data;

@@ -80,7 +80,8 @@ export async function submit(
     await context.store.create(run);
   } catch (error) {
     reservation.release();
-    await context.secrets.forget(run.request_id);
+    // Whatever was written of it: the caller is told that nothing was, and will send it again.
+    await Promise.allSettled([context.store.remove(run.request_id), context.secrets.forget(run.request_id)]);
     throw error;
   }
   scheduler.start(run, reservation);

@@ -94,6 +94,8 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     if (child.pid === undefined) return;
     await endProcessGroup(child.pid, options.graces);
     await sweepByEnvironment(trackingVariable, options.runId);
+    // What hid from both (another user, an emptied environment) may still hold the pipes; the turn ends without it.
+    for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe.destroy();
   };
   let ending: Promise<void> | undefined;
   const stop = () => {
@@ -161,7 +163,10 @@ function boundedLog(path: string): BoundedLog {
       if (room <= 0) log.write("\n[skill-runner: the log was cut here]\n");
       else if (!flowing && source) {
         source.pause();
-        const goOn = () => source.resume();
+        const goOn = () => {
+          log.off("drain", goOn).off("close", goOn);
+          source.resume();
+        };
         log.once("drain", goOn).once("close", goOn);
       }
     },
