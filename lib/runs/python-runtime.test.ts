@@ -1,0 +1,57 @@
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createSkillRegistry, type Skill } from "../skills/index.ts";
+import { withPythonRuntime } from "./python-runtime.ts";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "uv-"));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const agent = { executable: "/bin/agent", args: ["exec", "-"] };
+
+async function wrap(dependencies: string[], uv?: string) {
+  if (uv !== undefined) {
+    await writeFile(join(folder, "uv"), `#!/bin/sh\necho "$@" >> ${folder}/calls\n${uv}\n`);
+    await chmod(join(folder, "uv"), 0o755);
+  }
+  const bundled = join(import.meta.dirname, "../../skills");
+  const base = await createSkillRegistry({ root: bundled, engines: ["codex"] }).get("csv-profile");
+  const runtime = { language: "python", version: "3.11", dependencies, default_options: {} };
+  const skill: Skill = { ...base, manifest: { ...base.manifest, runtime } };
+  const context = {
+    cwd: folder,
+    env: { PATH: `${folder}:/usr/bin:/bin` },
+    signal: new AbortController().signal,
+  };
+  return withPythonRuntime(skill, agent, context);
+}
+
+test("a skill without Python dependencies is left alone, and uv is not asked", async () => {
+  expect(await wrap([], "exit 0")).toEqual({ ...agent, warning: null });
+  await expect(readFile(join(folder, "calls"))).rejects.toThrow();
+});
+
+test("with uv, the agent runs where the dependencies are", async () => {
+  const wrapped = await wrap(["pandas", "rich>=13"], "exit 0");
+  expect(wrapped.warning).toBeNull();
+  expect(wrapped.executable).toBe(join(folder, "uv"));
+  expect(wrapped.args.join(" ")).toBe(
+    "run --no-project --python 3.11 --with pandas --with rich>=13 -- /bin/agent exec -",
+  );
+});
+
+test("dependencies that uv cannot provide are a warning, and the agent runs without", async () => {
+  const wrapped = await wrap(["no-such-package"], "echo 'no solution found' >&2; exit 1");
+  expect(wrapped).toMatchObject({ ...agent, warning: expect.stringContaining("no solution found") });
+});
+
+test("no uv at all is a warning too", async () => {
+  expect(await wrap(["pandas"])).toMatchObject({
+    ...agent,
+    warning: expect.stringContaining("uv is not installed"),
+  });
+});
