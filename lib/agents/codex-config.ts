@@ -12,6 +12,8 @@ function enforced(turn: TurnRequest): Table {
     sandbox_mode: turn.sandbox === "workspace-write" ? "workspace-write" : "danger-full-access",
     sandbox_workspace_write: {
       network_access: true,
+      // Every run has a temporary folder of its own (TMPDIR); /tmp is everybody's.
+      exclude_slash_tmp: true,
       // Without its cache uv cannot run a skill's script.
       writable_roots: [UV_CACHE_DIR, UV_PROJECT_ENVIRONMENT].filter((folder) => folder !== undefined),
     },
