@@ -61,3 +61,22 @@ export const runRecord = z.object({
   recovered_at: time.nullable(),
 });
 export type RunRecord = z.infer<typeof runRecord>;
+
+/** What a record says of a run that nobody has touched yet. */
+export const untouched = {
+  uploads: [],
+  started_at: null,
+  finished_at: null,
+  attempt: 0,
+  turns: 0,
+  session_id: null,
+  cli_version: null,
+  usage: null,
+  cache_hit: false,
+  cached_from: null,
+  warnings: [],
+  error: null,
+  recovery_state: "none",
+  recovery_reason: null,
+  recovered_at: null,
+} satisfies Partial<RunRecord>;

@@ -10,7 +10,7 @@ import type { RunContext } from "./context.ts";
 import { readEvents } from "./event-log.ts";
 import { createKeyedLock } from "./keyed-lock.ts";
 import { runPaths } from "./paths.ts";
-import type { RunRecord } from "./record.ts";
+import { type RunRecord, untouched } from "./record.ts";
 import { recoverRuns } from "./recovery.ts";
 import { createResultCache } from "./result-cache.ts";
 import { openRunProgress } from "./run-progress.ts";
@@ -40,23 +40,9 @@ const record = (status: RunRecord["status"]): RunRecord => ({
   runtime_options: { no_cache: true, execution_mode: "auto", interactive_auto_reply: false },
   conversation_mode: "session",
   needs_upload: false,
-  uploads: [],
   created_at: now,
   updated_at: now,
-  started_at: null,
-  finished_at: null,
-  attempt: 0,
-  turns: 0,
-  session_id: null,
-  cli_version: null,
-  usage: null,
-  cache_hit: false,
-  cached_from: null,
-  warnings: [],
-  error: null,
-  recovery_state: "none",
-  recovery_reason: null,
-  recovered_at: null,
+  ...untouched,
 });
 
 /** A server that stored `run` and then died after its log had told of `told` but before the record followed. */

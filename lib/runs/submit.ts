@@ -4,7 +4,7 @@ import { splitInputs } from "../skills/index.ts";
 import { answerFromCache } from "./cached-answer.ts";
 import { checkRequest, type JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
-import type { RunRecord } from "./record.ts";
+import { type RunRecord, untouched } from "./record.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 export interface Accepted {
@@ -46,23 +46,9 @@ export async function submit(
     runtime_options: options,
     conversation_mode: request.conversation_mode,
     needs_upload: needsUpload,
-    uploads: [],
     created_at: now,
     updated_at: now,
-    started_at: null,
-    finished_at: null,
-    attempt: 0,
-    turns: 0,
-    session_id: null,
-    cli_version: null,
-    usage: null,
-    cache_hit: false,
-    cached_from: null,
-    warnings: [],
-    error: null,
-    recovery_state: "none",
-    recovery_reason: null,
-    recovered_at: null,
+    ...untouched,
   };
   if (needsUpload) {
     await context.secrets.keep(run.request_id, env);

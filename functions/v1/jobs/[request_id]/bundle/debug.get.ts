@@ -1,6 +1,6 @@
-import { streamZip } from "../../../../../lib/archives/index.ts";
 import { defineFunction } from "../../../../../runtime/function.ts";
 import { requestId } from "../../../../_shared/schemas.ts";
+import { sendZip } from "../../../../_shared/send-zip.ts";
 
 export default defineFunction({
   summary: "Everything about a job, as a zip: result, artifacts, uploads, logs, events, workspace",
@@ -11,12 +11,6 @@ export default defineFunction({
   },
   errors: ["JOB_NOT_FOUND", "RESULT_NOT_READY"],
   async handler({ params, services }) {
-    const zip = streamZip(await services.runs.bundle(params.request_id, "debug"));
-    return new Response(zip, {
-      headers: {
-        "content-type": "application/zip",
-        "content-disposition": 'attachment; filename="run_bundle_debug.zip"',
-      },
-    });
+    return sendZip(await services.runs.bundle(params.request_id, "debug"), "run_bundle_debug.zip");
   },
 });
