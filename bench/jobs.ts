@@ -25,20 +25,20 @@ export async function ended(server: string, id: string): Promise<void> {
 
 /**
  * Says when a run has ended without asking the server, which would take processor time from the run: the server keeps
- * a marker of each run that has not ended, and takes it away last. So this is never early; it may be a little late.
+ * the record of each run that has not ended in a folder of its own, and takes it away last. So this is never early; it may be a little late.
  */
 export function watchEnds(dataDir: string) {
-  const markers = join(dataDir, "state", "active");
+  const active = join(dataDir, "state", "active");
   const waiting = new Map<string, () => void>();
-  const watcher = watch(markers, (_, name) => {
-    if (name === null || existsSync(join(markers, name))) return;
+  const watcher = watch(active, (_, name) => {
+    if (name === null || existsSync(join(active, name))) return;
     waiting.get(name)?.();
     waiting.delete(name);
   });
   return {
     of: (id: string) =>
       new Promise<void>((resolve) => {
-        if (existsSync(join(markers, id))) waiting.set(id, resolve);
+        if (existsSync(join(active, id))) waiting.set(id, resolve);
         else resolve();
       }),
     close: () => watcher.close(),

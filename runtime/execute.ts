@@ -3,35 +3,43 @@ import type { Log } from "../lib/runs/index.ts";
 import type { RawCall, RunnerFunction } from "./function.ts";
 import { problemResponse } from "./problem.ts";
 
-export type Executor = (fn: RunnerFunction, raw: RawCall) => Promise<Response>;
+export type Executor = (fn: RunnerFunction, raw: RawCall) => Response | Promise<Response>;
 
-/** Builds what calls a function and says its answer, or its error, in HTTP. An executor never rejects. */
+/**
+ * Builds what calls a function and says its answer, or its error, in HTTP. An executor never throws or rejects, and
+ * answers at once where the function does: what is known already need not wait its turn.
+ */
 export function createExecutor(log: Log): Executor {
   // A frozen answer never changes, so its text is made once: a job's status is asked for far more often than it changes.
   const texts = new WeakMap<object, string>();
-  return async (fn, raw) => {
-    try {
-      return await say(fn, await fn.call(raw), raw.request, texts);
-    } catch (error) {
+  return (fn, raw) => {
+    const fail = (error: unknown) => {
       if (!(error instanceof RunnerError) || error.code === "STORAGE_FAILED") {
         const { method, url } = raw.request;
         log.error({ err: error, method, path: new URL(url).pathname }, "a request failed");
       }
       return problemResponse(error);
+    };
+    try {
+      const answer = fn.call(raw);
+      if (!(answer instanceof Promise)) return say(fn, answer, raw.request, texts);
+      return answer.then((told) => say(fn, told, raw.request, texts)).catch(fail);
+    } catch (error) {
+      return fail(error);
     }
   };
 }
 
-async function say(
+function say(
   fn: RunnerFunction,
   answer: unknown,
   request: Request,
   texts: WeakMap<object, string>,
-): Promise<Response> {
+): Response | Promise<Response> {
   if (answer instanceof Response) {
     // The router drops the body for HEAD: whoever makes it must hear of that, or its file would stay open.
-    if (request.method === "HEAD") await answer.body?.cancel();
-    return answer;
+    if (request.method !== "HEAD" || answer.body === null) return answer;
+    return answer.body.cancel().then(() => answer);
   }
   if (answer === undefined) return new Response(null, { status: fn.status ?? 204 });
   return new Response(textOf(answer, texts), {

@@ -72,8 +72,11 @@ export interface FunctionDefinition<
 
 /** An endpoint as the router mounts it: its description, and one call that checks and handles a request. */
 export interface RunnerFunction extends Omit<FunctionDefinition, "handler"> {
-  /** @throws RunnerError REQUEST_INVALID and what the body reader throws, before the handler is reached */
-  call(raw: RawCall): Promise<unknown>;
+  /**
+   * The handler's answer: at once, or as a promise where the handler or the body takes time.
+   * @throws RunnerError REQUEST_INVALID and what the body reader throws, before the handler is reached
+   */
+  call(raw: RawCall): unknown;
 }
 
 /** A request before it is checked. */
@@ -92,20 +95,23 @@ export function defineFunction<
   const { handler, ...description } = definition;
   return {
     ...description,
-    async call({ params, request, services }) {
-      const query =
-        definition.query === undefined ? {} : Object.fromEntries(new URL(request.url).searchParams);
-      const json =
-        definition.body === undefined
-          ? undefined
-          : await readJsonBody(request, services.limits.maxBodyBytes, definition.bodyOptional ?? false);
-      return handler({
-        params: checked(definition.params, params, "path"),
-        query: checked(definition.query, query, "query"),
-        body: checked(definition.body, json, "body"),
-        request,
-        services,
-      });
+    call({ params, request, services }) {
+      const handle = (json: unknown) =>
+        handler({
+          params: checked(definition.params, params, "path"),
+          query: checked(
+            definition.query,
+            definition.query === undefined ? {} : Object.fromEntries(new URL(request.url).searchParams),
+            "query",
+          ),
+          body: checked(definition.body, json, "body"),
+          request,
+          services,
+        });
+      if (definition.body === undefined) return handle(undefined);
+      return readJsonBody(request, services.limits.maxBodyBytes, definition.bodyOptional ?? false).then(
+        handle,
+      );
     },
   };
 }

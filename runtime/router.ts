@@ -11,9 +11,11 @@ export function createRouter(routes: readonly Route[], services: Services, log: 
   const app = new Hono();
   const answer = createExecutor(log);
   for (const { method, pattern, load } of routes) {
-    app.on(method, pattern, async (context) =>
-      answer(await load(), { params: context.req.param(), request: context.req.raw, services }),
-    );
+    app.on(method, pattern, (context): Response | Promise<Response> => {
+      const raw = { params: context.req.param(), request: context.req.raw, services };
+      const fn = load();
+      return fn instanceof Promise ? fn.then((loaded) => answer(loaded, raw)) : answer(fn, raw);
+    });
   }
   app.notFound((context) => {
     const allowed = methodsOf(app, context.req.path);

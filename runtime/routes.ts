@@ -13,8 +13,8 @@ export interface Route {
   pattern: string;
   /** OpenAPI's spelling: `/v1/jobs/{request_id}/artifacts/{path}`. */
   template: string;
-  /** Loads the file when it is first called, and keeps it: a process start reads none of them. */
-  load(): Promise<RunnerFunction>;
+  /** Loads the file when it is first called, and keeps it: a process start reads none of them. At once from then on. */
+  load(): RunnerFunction | Promise<RunnerFunction>;
 }
 
 /**
@@ -28,15 +28,22 @@ export async function readRoutes(folder: string): Promise<Route[]> {
     .filter((file) => /\.(ts|js)$/.test(file) && !/\.test\.ts$/.test(file) && !file.startsWith("_"))
     .sort(fixedFirst);
   return files.map((file) => {
+    let loaded: RunnerFunction | undefined;
     let loading: Promise<RunnerFunction> | undefined;
+    const load = async () => {
+      try {
+        loaded = await loadFunction(folder, file);
+        return loaded;
+      } finally {
+        // Tried again with the next call when it failed: it may have been out of descriptors.
+        loading = undefined;
+      }
+    };
     return {
       ...routeOf(file),
       load() {
-        loading ??= loadFunction(folder, file).catch((error: unknown) => {
-          // Tried again with the next call: it may have been out of descriptors.
-          loading = undefined;
-          throw error;
-        });
+        if (loaded) return loaded;
+        loading ??= load();
         return loading;
       },
     };

@@ -36,7 +36,9 @@ async function caughtUp(context: RunContext, run: RunRecord): Promise<RunRecord>
  * - running: its agent, if one is left, is ended; the run fails with ORCHESTRATOR_RESTART_INTERRUPTED.
  */
 export async function recoverRuns(context: RunContext, scheduler: Scheduler): Promise<void> {
-  for (const id of await context.store.unfinished()) {
+  const unfinished = await context.store.unfinished();
+  await context.secrets.forgetAllBut(unfinished);
+  for (const id of unfinished) {
     // One run that cannot be taken up must not keep the server from starting, nor be lost: it stays as it is on disk.
     await recoverRun(context, scheduler, id).catch((error: unknown) =>
       context.log.error({ err: error, run: id }, "a run of the last process could not be taken up"),
@@ -45,21 +47,14 @@ export async function recoverRuns(context: RunContext, scheduler: Scheduler): Pr
 }
 
 async function recoverRun(context: RunContext, scheduler: Scheduler, id: string): Promise<void> {
-  if (await context.store.isAbsent(id)) return sweepMarker(context, id);
   const run = await caughtUp(context, await context.store.get(id));
   if (run.status === "queued") requeue(context, scheduler, run);
   else if (run.status === "running") await failInterrupted(context, run);
   else if (isTerminal(run.status)) {
-    // Saved once more: that takes its marker away.
+    // Saved once more: that takes its record among the active ones away.
     await context.store.save(run);
     await context.secrets.forget(id);
   }
-}
-
-// A marker without a record: the crash came between the two writes of an accept, and nobody was told of the job.
-async function sweepMarker(context: RunContext, id: string): Promise<void> {
-  await context.store.remove(id);
-  await context.secrets.forget(id);
 }
 
 function requeue(context: RunContext, scheduler: Scheduler, run: RunRecord): void {

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { replaceFile } from "../storage/index.ts";
@@ -22,6 +22,17 @@ export function createRunSecrets(dataDir: string) {
     async read(runId: string): Promise<Record<string, string>> {
       if (!existsSync(pathOf(runId))) return {};
       return environment.parse(JSON.parse(await readFile(pathOf(runId), "utf8")));
+    },
+    /** Forgets what belongs to none of these runs: a crash came between keeping it and accepting the run. */
+    async forgetAllBut(runIds: readonly string[]): Promise<void> {
+      const kept = new Set(runIds.map(pathOf));
+      const found = existsSync(folder) ? await readdir(folder) : [];
+      await Promise.all(
+        found
+          .map((name) => join(folder, name))
+          .filter((path) => !kept.has(path))
+          .map((path) => rm(path)),
+      );
     },
     async forget(runId: string): Promise<void> {
       if (existsSync(pathOf(runId))) await rm(pathOf(runId), { force: true });

@@ -17,20 +17,25 @@ export interface RunPage {
   next: string | null;
 }
 
-/** The records of all runs. One process writes; a record in memory is the record on disk. */
+/**
+ * The records of all runs. One process writes; a record in memory is the record on disk.
+ *
+ * A run that has not ended lies at `active:<id>`, one that has ended at `runs:<day>:<slot>:<id>`, for good: so what is
+ * unfinished is found in one place, and a run that is accepted costs one durable write.
+ */
 export interface RunStore {
   /** Makes a run exist. Durable when it resolves. */
   create(run: RunRecord): Promise<void>;
+  /** The record, if it need not be read from the disk. */
+  inMemory(id: string): RunRecord | undefined;
   /** @throws RunnerError JOB_NOT_FOUND */
   get(id: string): Promise<RunRecord>;
   /** Replaces a run's record. Readers in this process see it once `alongside` has resolved too. */
   save(run: RunRecord, alongside?: Promise<void>): Promise<void>;
   remove(id: string): Promise<void>;
-  /** Whether there is nothing at all under this id; a record that cannot be read is not absent. */
-  isAbsent(id: string): Promise<boolean>;
   /** Newest first. */
   page(options: { before?: string | undefined; limit: number; filter?: RunFilter }): Promise<RunPage>;
-  /** Ids of the runs that have not ended, oldest first. */
+  /** Ids of the runs that have not ended (and, after a crash, of some that just have), oldest first. */
   unfinished(): Promise<string[]>;
   /** Days (`2026-11-24`) that have runs, oldest first. */
   days(): Promise<string[]>;
@@ -49,64 +54,70 @@ export function createRunStore(records: RecordStore): RunStore {
   const gone = new LRUCache<string, true>({ max: recordsInMemory });
   /** Runs that have not ended: what memory knows of them may be newer than the disk, so it is never dropped. */
   const living = new Map<string, RunRecord>();
-  const remember = (run: RunRecord) => {
+  const remember = (run: RunRecord): void => {
     living.delete(run.request_id);
     if (isTerminal(run.status)) recent.set(run.request_id, run);
     else living.set(run.request_id, run);
   };
-  const keyOf = (id: string) => {
+  const endedKey = (id: string) => {
     const { day, slot } = bucketOf(id);
     return `runs:${day}:${slot}:${id}`;
   };
+  const activeKey = (id: string) => `active:${id}`;
+  const keyOf = (run: RunRecord) =>
+    isTerminal(run.status) ? endedKey(run.request_id) : activeKey(run.request_id);
+  const stored = async (id: string): Promise<unknown> =>
+    (await records.read(endedKey(id))) ?? (await records.read(activeKey(id)));
+  const inMemory = (id: string) => living.get(id) ?? recent.get(id);
   const read = async (id: string): Promise<RunRecord | null> => {
-    const known = living.get(id) ?? recent.get(id);
+    const known = inMemory(id);
     if (known) return known;
-    const parsed = runRecord.safeParse(await records.read(keyOf(id)));
+    const parsed = runRecord.safeParse(await stored(id));
     if (!parsed.success || gone.has(id)) return null;
     // Another caller may have changed it while it was being read.
-    const meanwhile = living.get(id) ?? recent.get(id);
+    const meanwhile = inMemory(id);
     if (meanwhile) return meanwhile;
-    recent.set(id, parsed.data);
+    remember(parsed.data);
     return parsed.data;
   };
+  const activeIds = async () => (await records.children("active")).filter(isRunId);
 
-  async function* newestFirst(before: string | undefined): AsyncGenerator<string> {
+  async function* endedNewestFirst(before: string | undefined): AsyncGenerator<string> {
     const from = before === undefined ? null : bucketOf(before);
     for (const day of (await records.children("runs")).reverse()) {
       if (from !== null && day > from.day) continue;
       for (const slot of (await records.children(`runs:${day}`)).reverse()) {
         if (from !== null && day === from.day && slot > from.slot) continue;
-        for (const id of (await records.children(`runs:${day}:${slot}`)).reverse()) {
-          if (before === undefined || id < before) yield id;
-        }
+        yield* (await records.children(`runs:${day}:${slot}`)).reverse();
       }
     }
   }
 
-  /** What was accepted last, in the two newest buckets: ten to twenty minutes' worth. */
-  async function newestIds(): Promise<string[]> {
-    const ids: string[] = [];
-    let slots = 2;
-    for (const day of (await records.children("runs")).reverse()) {
-      for (const slot of (await records.children(`runs:${day}`)).reverse()) {
-        if (slots-- === 0) return ids;
-        ids.push(...(await records.children(`runs:${day}:${slot}`)).filter(isRunId));
+  async function* newestFirst(before: string | undefined): AsyncGenerator<string> {
+    const active = await activeIds();
+    let last = before;
+    const isNext = (id: string) => last === undefined || id < last;
+    const next = (id: string) => {
+      last = id;
+      return id;
+    };
+    for await (const id of endedNewestFirst(before)) {
+      while ((active.at(-1) ?? "") > id) {
+        const newer = active.pop();
+        if (newer !== undefined && isNext(newer)) yield next(newer);
       }
+      // A run that ended meanwhile is in both places.
+      if (isNext(id)) yield next(id);
     }
-    return ids;
+    for (const id of active.reverse()) if (isNext(id)) yield next(id);
   }
 
   return {
     async create(run) {
-      // Side by side, as one flush of the disk serves both. A crash in between leaves one of them: a marker without a
-      // record is swept at the next start, and a record without its marker lies in the newest buckets (`unfinished`).
-      // A run answered from the cache has ended already, and no later save would take its marker away.
-      const marked = isTerminal(run.status)
-        ? Promise.resolve()
-        : records.write(`active:${run.request_id}`, { since: run.created_at });
-      await settled([records.write(keyOf(run.request_id), run), marked]);
+      await records.write(keyOf(run), run);
       remember(run);
     },
+    inMemory,
     async get(id) {
       const run = isRunId(id) ? await read(id) : null;
       if (run) return run;
@@ -117,19 +128,18 @@ export function createRunStore(records: RecordStore): RunStore {
     },
     async save(run, alongside = Promise.resolve()) {
       // The step to running is in the event log, which recovery reads: it need not cost a trip to the disk here as well.
-      if (run.status !== "running") await settled([records.write(keyOf(run.request_id), run), alongside]);
+      if (run.status !== "running") await settled([records.write(keyOf(run), run), alongside]);
       remember(run);
-      if (isTerminal(run.status)) await records.remove(`active:${run.request_id}`, { durable: false });
+      // If a power cut brings it back: the ended record is the one that is read, and the next start takes this away again.
+      if (isTerminal(run.status)) await records.remove(activeKey(run.request_id), { durable: false });
     },
     async remove(id) {
       // First, so that nobody who is just reading the record brings it back.
       gone.set(id, true);
       recent.delete(id);
       living.delete(id);
-      await records.remove(keyOf(id));
-      await records.remove(`active:${id}`);
+      await settled([records.remove(endedKey(id)), records.remove(activeKey(id))]);
     },
-    isAbsent: async (id) => (await records.read(keyOf(id))) === null,
     async page({ before, limit, filter = {} }) {
       const runs: RunRecord[] = [];
       let scanned = 0;
@@ -143,20 +153,16 @@ export function createRunStore(records: RecordStore): RunStore {
       }
       return { runs, next: null };
     },
-    async unfinished() {
-      const ids = new Set((await records.children("active")).filter(isRunId));
-      for (const id of await newestIds()) {
-        const run = await read(id);
-        if (run && !isTerminal(run.status)) ids.add(id);
-      }
-      return [...ids].sort();
+    unfinished: activeIds,
+    async days() {
+      const active = (await activeIds()).map((id) => bucketOf(id).day);
+      return [...new Set([...(await records.children("runs")), ...active])].sort();
     },
-    days: () => records.children("runs"),
     async idsOfDay(day) {
       const slots = await records.children(`runs:${day}`);
-      return (await Promise.all(slots.map((slot) => records.children(`runs:${day}:${slot}`))))
-        .flat()
-        .filter(isRunId);
+      const ended = await Promise.all(slots.map((slot) => records.children(`runs:${day}:${slot}`)));
+      const active = (await activeIds()).filter((id) => bucketOf(id).day === day);
+      return [...new Set([...ended.flat().filter(isRunId), ...active])];
     },
     dropDay: (day) => records.clear(`runs:${day}`),
   };

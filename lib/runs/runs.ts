@@ -31,7 +31,8 @@ export interface Runs {
   /** @throws RunnerError JOB_STATE_CONFLICT when the job takes no upload: ask before the body is read. */
   assertAwaitsUpload(id: string): Promise<void>;
   upload(id: string, zip: string, limits: UploadLimits): Promise<Accepted & { extracted_files: string[] }>;
-  status(id: string): Promise<ReturnType<typeof describeRun>>;
+  /** At once where the record is in memory. */
+  status(id: string): ReturnType<typeof describeRun> | Promise<ReturnType<typeof describeRun>>;
   page(options: {
     before?: string | undefined;
     limit: number;
@@ -60,6 +61,13 @@ export function createRuns(context: RunContext): Runs {
   const { store, dataDir, locked } = context;
   // A record is never changed, only replaced: its description is made once.
   const statuses = new WeakMap<RunRecord, ReturnType<typeof describeRun>>();
+  const described = (run: RunRecord) => {
+    const known = statuses.get(run);
+    if (known) return known;
+    const status = Object.freeze(describeRun(run));
+    statuses.set(run, status);
+    return status;
+  };
   const find = async (id: string): Promise<{ run: RunRecord; paths: RunPaths }> => {
     const run = await store.get(id);
     return { run, paths: runPaths(dataDir, id) };
@@ -85,13 +93,9 @@ export function createRuns(context: RunContext): Runs {
     submit: (request) => submit(context, scheduler, request),
     assertAwaitsUpload: async (id) => assertAwaitsUpload(await store.get(id)),
     upload: (id, zip, limits) => locked(id, () => acceptUpload(context, scheduler, id, zip, limits)),
-    async status(id) {
-      const run = await store.get(id);
-      const known = statuses.get(run);
-      if (known) return known;
-      const status = Object.freeze(describeRun(run));
-      statuses.set(run, status);
-      return status;
+    status(id) {
+      const run = store.inMemory(id);
+      return run ? described(run) : store.get(id).then(described);
     },
     async page(options) {
       const { runs, next } = await store.page(options);

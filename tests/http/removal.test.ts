@@ -184,11 +184,14 @@ describe("retention", () => {
       scenario: [{ lines: answering({ ok: true }), waitBefore: 700 }],
     });
     const long = await onDay(new Date(Date.now() - 9 * day), () => server.job(fresh));
+    const dayOfLong = new Date(Date.now() - 9 * day).toISOString().slice(0, 10);
     await onDay(new Date(Date.now() - 8 * day), waiting);
-    const [first] = await folders("state/runs");
-    expect(await server.harness.services.runs.dropExpired()).toBe(1);
+    await cancel(await onDay(new Date(Date.now() - 8 * day), waiting));
+    expect(await folders("state/runs")).toHaveLength(1);
+    expect(await server.harness.services.runs.dropExpired()).toBe(2);
     expect(await list()).toEqual([long]);
-    expect(await folders("state/runs")).toEqual([first]);
+    expect(await folders("state/runs")).toEqual([]);
+    expect(await folders("runs")).toEqual([dayOfLong]);
     expect((await server.harness.ended(long)).status).toBe("succeeded");
   });
 

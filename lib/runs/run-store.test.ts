@@ -1,0 +1,88 @@
+import { decodeTime, ulid } from "ulid";
+import memoryDriver from "unstorage/drivers/memory";
+import { beforeEach, describe, expect, test } from "vitest";
+import { createRecordStore, type RecordStore } from "../storage/index.ts";
+import { type RunRecord, untouched } from "./record.ts";
+import { createRunStore } from "./run-store.ts";
+
+const record = (status: RunRecord["status"], id = ulid()): RunRecord => ({
+  request_id: id,
+  status,
+  skill_id: "s",
+  skill_version: "1.0.0",
+  skill_hash: "h",
+  skill_source: "installed",
+  engine: "codex",
+  model: null,
+  provider_id: null,
+  effort: null,
+  input: {},
+  parameter: {},
+  runtime_options: { no_cache: true, execution_mode: "auto", interactive_auto_reply: false },
+  conversation_mode: "session",
+  needs_upload: false,
+  created_at: new Date(decodeTime(id)).toISOString(),
+  updated_at: new Date(decodeTime(id)).toISOString(),
+  ...untouched,
+});
+
+let records: RecordStore;
+beforeEach(() => {
+  records = createRecordStore(memoryDriver());
+});
+
+describe("one page of runs", () => {
+  const minutes = (count: number) => count * 60_000;
+
+  test("mixes what has ended and what has not by age alone, across buckets", async () => {
+    const store = createRunStore(records);
+    const ids: string[] = [];
+    const now = Date.now();
+    for (let n = 0; n < 40; n++) {
+      const run = record(n % 3 === 0 ? "queued" : "succeeded", ulid(now - minutes(7 * n)));
+      await store.create(run);
+      ids.push(run.request_id);
+    }
+    for (const fresh of [store, createRunStore(records)]) {
+      const seen: string[] = [];
+      let before: string | undefined;
+      do {
+        const page = await fresh.page({ before, limit: 7 });
+        seen.push(...page.runs.map((run) => run.request_id));
+        before = page.next ?? undefined;
+      } while (before !== undefined);
+      expect(seen).toEqual(ids);
+    }
+  });
+
+  test("shows a run once that a crash left in both places, as it ended", async () => {
+    const ended = record("succeeded");
+    const store = createRunStore(records);
+    await store.create({ ...ended, status: "queued" });
+    await store.create(ended);
+    const fresh = createRunStore(records);
+    expect((await fresh.page({ limit: 5 })).runs).toEqual([ended]);
+    expect(await fresh.unfinished()).toEqual([ended.request_id]);
+    await fresh.save(ended);
+    expect(await fresh.unfinished()).toEqual([]);
+    expect(await createRunStore(records).get(ended.request_id)).toEqual(ended);
+  });
+
+  test("shows a run once that ends while the page is read", async () => {
+    const run = record("running");
+    const store = createRunStore(records);
+    await store.create(run);
+    const slow: RecordStore = {
+      ...records,
+      async children(prefix) {
+        const names = await records.children(prefix);
+        if (prefix === "active") await store.save({ ...run, status: "failed" });
+        return names;
+      },
+    };
+    const page = await createRunStore(slow).page({ limit: 5 });
+    expect(page.runs.map(({ request_id, status }) => [request_id, status])).toEqual([
+      [run.request_id, "failed"],
+    ]);
+  });
+});
