@@ -55,7 +55,7 @@ async function copyResult(from: RunPaths, to: RunPaths): Promise<boolean> {
   } catch {
     return false;
   }
-  await writeResult(to.result, result);
+  writeResult(to.result, result);
   await syncResult(to.result, to.workspace, result);
   return true;
 }

@@ -1,7 +1,8 @@
+import { mkdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
-import { replaceFile, syncFiles } from "../storage/index.ts";
+import { syncFiles } from "../storage/index.ts";
 import { runError, runWarning } from "./record.ts";
 
 /** `result.json` of a run that has ended: what the caller came for. */
@@ -17,9 +18,13 @@ export const runResult = z.object({
 });
 export type RunResult = z.infer<typeof runResult>;
 
-/** Writes a run's result, whole or not at all. `syncResult` makes it durable. */
-export async function writeResult(path: string, result: RunResult): Promise<void> {
-  await replaceFile(path, `${JSON.stringify(result, null, 2)}\n`, { durable: false });
+/**
+ * Writes a run's result; `syncResult` makes it durable. In place: nobody reads it before the record says that the run
+ * has ended, and a run that a crash caught in here is ended, and its result written, anew.
+ */
+export function writeResult(path: string, result: RunResult): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`);
 }
 
 /** Makes a result durable with the artifacts it names: whoever is told of them finds them after a power cut. */

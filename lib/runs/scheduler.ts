@@ -132,7 +132,7 @@ async function endUnstarted(context: RunContext, run: RunRecord, signal: AbortSi
 
 /** Ends a run: its result file first, then its record, so that whoever reads "succeeded" finds the result. */
 export async function finish(context: RunContext, progress: RunProgress, wanted: RunResult): Promise<void> {
-  const result = await keepResult(context, progress, wanted);
+  const result = keepResult(context, progress, wanted);
   const status = result.status === "success" ? "succeeded" : result.status;
   const key = status === "succeeded" ? cacheKey(progress.run) : null;
   // Before the end is told: who sees it may ask the same again at once, and finds no secret left.
@@ -150,10 +150,10 @@ export async function finish(context: RunContext, progress: RunProgress, wanted:
 }
 
 // A result that cannot be written (a full disk, an artifact that vanished) is a failure with a reason, not a stuck run.
-async function keepResult(context: RunContext, progress: RunProgress, result: RunResult): Promise<RunResult> {
+function keepResult(context: RunContext, progress: RunProgress, result: RunResult): RunResult {
   const { paths, run } = progress;
   try {
-    await writeResult(paths.result, result);
+    writeResult(paths.result, result);
     return result;
   } catch (error) {
     context.log.error({ err: error, run: run.request_id }, "a result could not be written");

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
+import { closeSync, fsync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdir, readdir, readFile, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { promisify } from "node:util";
 import type { Driver } from "unstorage";
 
 export interface AtomicFsOptions {
@@ -101,16 +102,16 @@ export async function replaceFile(
   const folder = dirname(path);
   const temporary = join(folder, `${temporaryPrefix}${writer}-${randomUUID()}`);
   if (!durable) return replaceAtOnce(folder, temporary, path, content);
-  const handle = await openInFolder(folder, temporary);
+  const file = await openInFolder(folder, temporary);
   try {
-    await handle.writeFile(content);
-    await handle.sync();
-    await rename(temporary, path);
+    writeFileSync(file, content);
+    await sync(file);
+    renameSync(temporary, path);
   } catch (error) {
     await unlink(temporary).catch(nullIfMissing);
     throw error;
   } finally {
-    closeSoon(handle);
+    closeSync(file);
   }
   await syncPath(folder);
 }
@@ -136,9 +137,9 @@ function mkdirIfMissing(folder: string, write: () => void): void {
   }
 }
 
-async function openInFolder(folder: string, temporary: string): Promise<FileHandle> {
+async function openInFolder(folder: string, temporary: string): Promise<number> {
   try {
-    return await open(temporary, "wx", 0o600);
+    return openSync(temporary, "wx", 0o600);
   } catch (error) {
     if (!isMissing(error)) throw error;
     const firstMade = await mkdir(folder, { recursive: true });
@@ -148,24 +149,29 @@ async function openInFolder(folder: string, temporary: string): Promise<FileHand
         await syncPath(dirname(made));
       }
     }
-    return open(temporary, "wx", 0o600);
+    return openSync(temporary, "wx", 0o600);
   }
 }
-
 async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, "r").catch(nullIfMissing);
-  if (handle === null) return;
+  const file = openIfThere(path);
+  if (file === null) return;
   try {
-    await handle.sync();
+    await sync(file);
   } finally {
-    closeSoon(handle);
+    closeSync(file);
   }
 }
 
-// What a close could tell, a sync has told: nobody needs to wait for it.
-function closeSoon(handle: FileHandle): void {
-  handle.close().catch(() => undefined);
+function openIfThere(path: string): number | null {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    return nullIfMissing(error);
+  }
 }
+
+// Only this waits for the disk. What is around it takes some microseconds, less than a trip through the thread pool.
+const sync = promisify(fsync);
 
 /** Makes files durable that were written without (fsync(2)), and their names. One that is gone by now is passed over. */
 export async function syncFiles(paths: readonly string[]): Promise<void> {
