@@ -28,14 +28,14 @@ const programs = {
   node: `#!/usr/bin/env node
 const { readFileSync, writeSync } = require("node:fs");
 if (process.argv[2] === "--version") console.log("codex-cli 0.169.0");
-else if (process.argv[2] !== "sandbox") {
+else if (process.argv[2] !== "sandbox" && process.argv[3] !== "--help") {
   readFileSync(0);
   writeSync(1, ${JSON.stringify(stream)});
 }
 `,
   sh: `#!/bin/sh
 if [ "$1" = --version ]; then echo "codex-cli 0.169.0"; exit; fi
-if [ "$1" = sandbox ]; then exit; fi
+if [ "$1" = sandbox ] || [ "$2" = --help ]; then exit; fi
 cat >/dev/null
 printf '%s' '${stream}'
 `,

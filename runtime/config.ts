@@ -41,6 +41,9 @@ export const environment = z.object({
   SKILL_RUNNER_ENGINE_HARD_TIMEOUT_SECONDS: whole(1, 1200, maxSeconds).describe(
     "Longest a run may be running when it does not say so itself, in seconds.",
   ),
+  SKILL_RUNNER_STALL_TIMEOUT_SECONDS: whole(0, 600, maxSeconds).describe(
+    "Longest an agent may print nothing at all before it is ended, in seconds; 0 does not look.",
+  ),
   SKILL_RUNNER_MAX_REPAIR_TURNS: whole(0, 3).describe(
     "Turns that may follow the first to mend an answer that breaks its schema.",
   ),
@@ -144,6 +147,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ho
     },
     runs: {
       hardTimeoutSeconds: values.SKILL_RUNNER_ENGINE_HARD_TIMEOUT_SECONDS,
+      stallTimeoutSeconds: values.SKILL_RUNNER_STALL_TIMEOUT_SECONDS,
       maxRepairTurns: values.SKILL_RUNNER_MAX_REPAIR_TURNS,
       retentionDays: values.SKILL_RUNNER_RETENTION_DAYS,
       killGraces: {

@@ -78,11 +78,10 @@ async function reportEngines(services: Services, log: Logger): Promise<void> {
     cli_version_detected: version,
     sandbox,
     auth_ready,
-    npm_package,
-    known_good_version,
+    how_to_install,
   } of await services.engines.statuses()) {
     const state = { engine, version, sandbox, auth_ready };
-    if (!present) log.warn(state, `not installed: npm install -g ${npm_package}@${known_good_version}`);
+    if (!present) log.warn(state, `not installed. ${how_to_install}`);
     else if (sandbox === "unavailable")
       log.warn(state, "installed, but its sandbox does not work here: its tools run without");
     else log.info(state, auth_ready ? "installed" : "installed; no key and no login found");

@@ -57,6 +57,7 @@ export async function createServices({
     serverEnvironment: environment,
     settings: config.runs,
     sandbox,
+    asRoot: process.getuid?.() === 0,
     store: createRunStore(records),
     cache: createResultCache(records),
     secrets: createRunSecrets(config.dataDir),

@@ -35,7 +35,7 @@ if (process.argv.includes("--version")) {
   console.log("codex-cli 0.169.0");
   process.exit(0);
 }
-if (process.argv[2] === "sandbox") process.exit(0);
+if (process.argv[2] === "sandbox" || process.argv.includes("--help")) process.exit(0);
 const prompt = readFileSync(0, "utf8");
 const home = dirname(dirname(process.argv[1]));
 const scenario = JSON.parse(readFileSync(join(home, "scenario.json"), "utf8"));

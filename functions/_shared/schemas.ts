@@ -113,9 +113,10 @@ export const engineStatus = z
     present: z.boolean(),
     cli_version_detected: z.string().nullable(),
     source: z.enum(["managed", "path"]).nullable(),
-    npm_package: z.string(),
-    known_good_version: z.string(),
-    sandbox: z.enum(["on", "off", "unavailable"]).nullable(),
+    npm_package: z.string().nullable(),
+    known_good_version: z.string().nullable(),
+    how_to_install: z.string().nullable(),
+    sandbox: z.enum(["on", "off", "unavailable", "none"]).nullable(),
     auth_ready: z.boolean(),
     error: z.string().nullable(),
   })

@@ -1,7 +1,16 @@
+import type { Readable, Writable } from "node:stream";
 import type { AgentEvent } from "./events.ts";
 
 /** Where the agent may write and what it may reach, in words of intent; the adapter spells it for its version. */
 export type SandboxIntent = "workspace-write" | "unrestricted";
+
+/** What an installed CLI said of itself: an adapter spells its command for this version, not for the newest. */
+export interface CliFacts {
+  /** The number that `--version` printed; null when the CLI would not say. */
+  version: string | null;
+  /** Long options its help names, such as `--output-schema`; empty when the adapter asks for no help. */
+  flags: ReadonlySet<string>;
+}
 
 /** One turn to be run by an agent CLI: everything the adapter may use to build its command. */
 export interface TurnRequest {
@@ -23,14 +32,36 @@ export interface TurnRequest {
   environment: Readonly<Record<string, string>>;
   /** The skill's own config for this agent, as text (format is the agent's), or null. */
   skillConfig: string | null;
+  cli: CliFacts;
+  /** The server's user is root: some CLIs refuse to run unattended as root unless told that they are in a sandbox. */
+  asRoot: boolean;
 }
 
 /** What to spawn for a turn. The prompt is always written to stdin: argv is visible in `ps` and bounded by ARG_MAX. */
 export interface AgentCommand {
   args: string[];
   env: Record<string, string>;
-  /** Files to write before the spawn: absolute path -> content. */
+  /** Files to write before the spawn: absolute path -> content. Their folders are made. */
   files: Record<string, string>;
+}
+
+/** Reads the stdout of one turn; made anew for each, so it may remember what it has read. */
+export interface StreamReader {
+  /** One line without its end. Lines that mean nothing give no events; what is no JSON never throws. */
+  line(text: string): AgentEvent[];
+  /** stdout has ended: what a CLI says only by ending. */
+  end?(): AgentEvent[];
+}
+
+/** A turn that is spoken over stdin and stdout, for CLIs that answer instead of streaming (ACP). */
+export interface Conversation {
+  prompt: string;
+  /** The CLI's stdin and stdout. */
+  input: Writable;
+  output: Readable;
+  emit(event: AgentEvent): void;
+  /** Aborts when the turn is to end; the process is ended by the runner. */
+  signal: AbortSignal;
 }
 
 export interface ModelInfo {
@@ -47,41 +78,72 @@ export interface ModelSnapshot {
   models: ModelInfo[];
 }
 
+/** Where a CLI keeps its settings and credentials. */
+export interface AgentHome {
+  /** Folder below the mounted config root: `/opt/config/<config>`. */
+  config: string;
+  /** The same folder as the CLI looks for it, below HOME. */
+  home: string;
+}
+
+/** What one run of this CLI needs, as seen on real runs: the CLI and its helper processes, its tools not counted. */
+export interface RunEstimate {
+  memoryMiB: number;
+  processes: number;
+  descriptors: number;
+}
+
 /**
- * One agent CLI: data, and two pure functions. Spawning, limits, logs, timeouts and killing are written once, in
- * `lib/runs`, for all of them.
+ * One agent CLI: data, and a few functions without side effects. Spawning, limits, logs, timeouts and killing are
+ * written once, in `lib/runs`, for all of them.
  */
 export interface Agent {
   id: string;
   title: string;
-  /** npm package and the version that is known to work with this adapter. */
-  npmPackage: string;
-  knownGoodVersion: string;
+  /** npm package and the version that is known to work with this adapter; null when the CLI comes from elsewhere. */
+  npmPackage: string | null;
+  knownGoodVersion: string | null;
+  /** Why the package cannot be had, for a CLI whose vendor dropped it; null otherwise. */
+  unavailable: string | null;
   /** Name of the executable the package provides. */
   binary: string;
   /** Folder in the workspace where the CLI discovers skills; the snapshot goes to `<skillsFolder>/<skill_id>`. */
   skillsFolder: string;
   /** The line that makes the CLI use a skill. */
   invokeLine(skillId: string): string;
-  /** Names (in the CLI's config folder) whose presence means that somebody has logged in. */
+  /** Files (below HOME) that a login leaves. */
   credentialFiles: string[];
-  /** Config folder below HOME, and the variable that moves it. */
-  configFolder: string;
+  /** Whether one of them is enough to count as logged in, or it takes all. */
+  credentialRule: "all" | "any";
+  /** Folders the container links to the mounted config root; the first one holds the CLI's settings. */
+  homes: AgentHome[];
+  /** The variable that moves `homes[0].home`, or null. */
   configVariable: string | null;
+  /** Files (below the config root) the container writes when they are missing. */
+  bootstrapFiles: Record<string, string>;
   /** Variables of the server's environment the CLI may see, beside the ones every agent gets. */
   environment: string[];
   /** Which of `environment` hold a key that stands in for a login. */
   keyVariables: string[];
-  /** Arguments of a command that ends with 0 where the CLI's own sandbox works, costs no model call, and takes no time. */
-  sandboxProbe: string[];
+  /** Arguments that print the help whose options become `CliFacts.flags`; null when the adapter needs none. */
+  helpArgs: string[] | null;
+  /**
+   * Arguments of a command that ends with 0 where the CLI's own sandbox works, costs no model call, and takes no time;
+   * null for a CLI without one (or without one we use): its tools run unconfined, the container is the boundary.
+   */
+  sandboxProbe: string[] | null;
   capabilities: { resume: boolean; outputSchema: boolean; efforts: string[] };
+  estimate: RunEstimate;
   models: ModelSnapshot[];
+  /** Asks the CLI itself for its models, where it can list them without a model call. */
+  modelProbe: { args: string[]; read(stdout: string): ModelInfo[] } | null;
   /** Name of the skill's own config file for this agent in its `assets/`, when `engine_configs` names none. */
   skillConfigFile: string;
-  /** @throws RunnerError OPTION_INVALID when the skill's config cannot be used. */
+  /** @throws RunnerError SKILL_INVALID when the skill's config cannot be used. */
   command(turn: TurnRequest): AgentCommand;
-  /** Reads one line of stdout. Lines that mean nothing give no events; a line that is no JSON gives none either. */
-  parse(line: string): AgentEvent[];
+  read(turn: TurnRequest): StreamReader;
+  /** Speaks the turn instead of `read`; resolves when the turn is over. Rejects when the CLI breaks the protocol. */
+  converse?(turn: TurnRequest, conversation: Conversation): Promise<void>;
   /** Reads what the CLI left on stderr when its stream told no reason for the failure. */
   explainStderr(stderr: string): AgentEvent | null;
 }

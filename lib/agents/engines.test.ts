@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { codex } from "./codex.ts";
+import { codex } from "./codex/index.ts";
 import { createEngines } from "./engines.ts";
 import { createInstallationFinder } from "./installation.ts";
 
@@ -66,8 +66,8 @@ describe("what is installed", () => {
     await putCli(`echo x >> ${folder}/asked; ${says("1.0.0")}`);
     await Promise.all([status(at), status(at)]);
     await status(at);
-    // Once for its version, once for its sandbox.
-    expect((await readFile(join(folder, "asked"), "utf8")).trim().split("\n")).toHaveLength(2);
+    // Once for its version, once for its help, once for its sandbox.
+    expect((await readFile(join(folder, "asked"), "utf8")).trim().split("\n")).toHaveLength(3);
     await putCli(says("1.1.0-alpha.3"));
     expect(await status(at)).toMatchObject({ cli_version_detected: "1.1.0-alpha.3" });
   });

@@ -1,4 +1,5 @@
 import { access } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { RunnerError } from "../errors.ts";
 import type { Agent, ModelInfo, SandboxIntent } from "./agent.ts";
@@ -10,14 +11,20 @@ export interface EngineStatus {
   present: boolean;
   cli_version_detected: string | null;
   source: "managed" | "path" | null;
-  npm_package: string;
-  known_good_version: string;
+  /** Null for a CLI that is configured by hand. */
+  npm_package: string | null;
+  known_good_version: string | null;
+  /** What to do when it is not present. */
+  how_to_install: string | null;
   /** Whether the agent's tools run in the CLI's own sandbox here: by intent, and by what the machine allows. */
-  sandbox: "on" | "off" | "unavailable" | null;
+  sandbox: SandboxState | null;
   /** Somebody has logged in, or a key is in the server's environment. */
   auth_ready: boolean;
   error: string | null;
 }
+
+/** "none": the CLI has no sandbox of its own; "unavailable": it has, but it does not work on this machine. */
+export type SandboxState = "on" | "off" | "unavailable" | "none";
 
 export interface EngineModels {
   engine: string;
@@ -66,7 +73,7 @@ export function createEngines({ agents, finder, sandbox, environment }: EnginesO
       if (installation) return installation;
       throw new RunnerError(
         "ENGINE_NOT_INSTALLED",
-        `The ${agent.title} is not installed. Install it with: npm install -g ${agent.npmPackage}@${agent.knownGoodVersion}`,
+        `The ${agent.title} is not installed. ${howToInstall(agent)}`,
         { retryAfterSeconds: 30 },
       );
     },
@@ -82,6 +89,7 @@ export function createEngines({ agents, finder, sandbox, environment }: EnginesO
             source: installation?.source ?? null,
             npm_package: agent.npmPackage,
             known_good_version: agent.knownGoodVersion,
+            how_to_install: installation === null ? howToInstall(agent) : null,
             sandbox: installation === null ? null : sandboxState(sandbox, installation),
             auth_ready: await authReady(agent, environment),
             error: installation?.error ?? null,
@@ -110,23 +118,45 @@ export function createEngines({ agents, finder, sandbox, environment }: EnginesO
   };
 }
 
-function sandboxState(intent: SandboxIntent, installation: Installation): "on" | "off" | "unavailable" {
+/** What an operator does to get a CLI that is not there. */
+function howToInstall(agent: Agent): string {
+  if (agent.unavailable !== null) return agent.unavailable;
+  if (agent.npmPackage === null) return `Put an executable "${agent.binary}" into PATH.`;
+  return `Install it with: npm install -g ${agent.npmPackage}@${agent.knownGoodVersion}`;
+}
+
+function sandboxState(intent: SandboxIntent, { sandbox }: Installation): SandboxState {
+  if (sandbox === "none") return "none";
   if (intent === "unrestricted") return "off";
-  return installation.sandboxUsable ? "on" : "unavailable";
+  return sandbox === "works" ? "on" : "unavailable";
 }
 
 async function authReady(agent: Agent, environment: EnginesOptions["environment"]): Promise<boolean> {
   if (agent.keyVariables.some((name) => (environment[name] ?? "") !== "")) return true;
-  const moved = agent.configVariable === null ? undefined : environment[agent.configVariable];
-  const folder = moved ?? join(environment.HOME ?? "/root", agent.configFolder);
-  const found = await Promise.all(
-    agent.credentialFiles.map((file) => access(join(folder, file)).then(yes, no)),
-  );
-  return found.length > 0 && found.every(Boolean);
+  const found = Object.values(await credentialFiles(agent, environment));
+  return agent.credentialRule === "any" ? found.some(Boolean) : found.length > 0 && found.every(Boolean);
 }
 
-const yes = () => true;
-const no = () => false;
+/** Which of an agent's credential files exist. */
+export async function credentialFiles(
+  agent: Agent,
+  environment: EnginesOptions["environment"],
+): Promise<Record<string, boolean>> {
+  const [main] = agent.homes;
+  const moved = agent.configVariable === null ? undefined : environment[agent.configVariable];
+  const pathOf = (file: string) =>
+    main !== undefined && moved !== undefined && file.startsWith(`${main.home}/`)
+      ? join(moved, file.slice(main.home.length + 1))
+      : join(environment.HOME ?? homedir(), file);
+  const exists = (file: string) =>
+    access(pathOf(file)).then(
+      () => true,
+      () => false,
+    );
+  return Object.fromEntries(
+    await Promise.all(agent.credentialFiles.map(async (file) => [file, await exists(file)] as const)),
+  );
+}
 
 function pickSnapshot(agent: Agent, version: string | null) {
   const ascending = [...agent.models].sort((a, b) => compareVersions(a.version, b.version));

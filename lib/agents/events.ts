@@ -21,7 +21,8 @@ export type AgentEvent =
   | {
       type: "tool_result";
       callId: string;
-      tool: string;
+      /** Null where the stream names the call only; `nameTools` fills it in. */
+      tool: string | null;
       output: string;
       exitCode: number | null;
       failed: boolean;
@@ -34,3 +35,13 @@ export type AgentEvent =
   | { type: "failure"; kind: FailureKind; message: string }
   /** The turn is over. `structured` is the answer when the CLI hands it over as an object. */
   | { type: "turn_completed"; text?: string; structured?: unknown };
+
+/** Gives every tool result the name its call had. Made anew for each turn, as it remembers the calls. */
+export function nameTools(): (event: AgentEvent) => AgentEvent {
+  const names = new Map<string, string>();
+  return (event) => {
+    if (event.type === "tool_call") names.set(event.callId, event.tool);
+    if (event.type !== "tool_result" || event.tool !== null) return event;
+    return { ...event, tool: names.get(event.callId) ?? "tool" };
+  };
+}

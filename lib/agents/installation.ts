@@ -9,8 +9,10 @@ export interface Installation {
   source: "managed" | "path";
   /** First line of `--version`, reduced to the number where it has one; null when the CLI would not say. */
   version: string | null;
-  /** The CLI's own sandbox works on this machine (user namespaces, seccomp ... allow it). */
-  sandboxUsable: boolean;
+  /** Long options its help names; empty when the adapter asks for no help. */
+  flags: ReadonlySet<string>;
+  /** Whether the CLI's own sandbox works on this machine (user namespaces, seccomp ... allow it), if it has one. */
+  sandbox: "works" | "fails" | "none";
   error: string | null;
   /** False when a probe was cut short, so that the answer may be another one next time. */
   final: boolean;
@@ -101,18 +103,23 @@ async function describe(
       path,
       source,
       version: null,
-      sandboxUsable: false,
+      flags: new Set(),
+      sandbox: agent.sandboxProbe === null ? "none" : "fails",
       error,
       final: version.exitCode !== undefined,
     };
   }
-  const sandbox = await ask(agent.sandboxProbe);
+  const [help, sandbox] = await Promise.all([
+    agent.helpArgs === null ? null : ask(agent.helpArgs),
+    agent.sandboxProbe === null ? null : ask(agent.sandboxProbe),
+  ]);
   return {
     path,
     source,
     version: /\d+\.\d+\.\d+[\w.+-]*/.exec(line)?.[0] ?? line,
-    sandboxUsable: !sandbox.failed,
+    flags: new Set(`${help?.stdout ?? ""}\n${help?.stderr ?? ""}`.match(/--[a-z][a-z0-9-]*/g)),
+    sandbox: sandbox === null ? "none" : sandbox.failed ? "fails" : "works",
     error: null,
-    final: sandbox.exitCode !== undefined,
+    final: [help, sandbox].every((answer) => answer === null || answer.exitCode !== undefined),
   };
 }

@@ -11,6 +11,9 @@ export interface TurnSummary {
   completed: boolean;
 }
 
+/** Longest answer that is kept, in UTF-16 units: a CLI that never stops talking costs this much memory. */
+const maxAnswerLength = 16 * 1024 * 1024;
+
 /** Folds the events of one turn. `add` returns nothing; `summary` is live. */
 export function createTurnSummary(): { summary: TurnSummary; add(event: AgentEvent): void } {
   const summary: TurnSummary = {
@@ -22,11 +25,17 @@ export function createTurnSummary(): { summary: TurnSummary; add(event: AgentEve
     completed: false,
   };
   let messageOpen = false;
+  const hear = (text: string) => {
+    summary.finalText = text.slice(0, maxAnswerLength);
+    if (text.length <= maxAnswerLength) return;
+    const message = `The answer is longer than ${maxAnswerLength} characters.`;
+    summary.failure ??= { kind: "other", message };
+  };
   return {
     summary,
     add(event) {
       if (event.type === "message") {
-        summary.finalText = event.delta && messageOpen ? summary.finalText + event.text : event.text;
+        hear(event.delta && messageOpen ? summary.finalText + event.text : event.text);
         messageOpen = true;
         return;
       }
@@ -37,7 +46,7 @@ export function createTurnSummary(): { summary: TurnSummary; add(event: AgentEve
       if (event.type === "turn_completed") {
         summary.completed = true;
         summary.structured = event.structured;
-        if (event.text !== undefined) summary.finalText = event.text;
+        if (event.text !== undefined) hear(event.text);
       }
     },
   };

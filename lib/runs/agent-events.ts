@@ -48,7 +48,7 @@ export function describeAgentEvent(
   }
 }
 
-function typeOfTool(tool: string): string {
+function typeOfTool(tool: string | null): string {
   return tool === "shell" ? "assistant.command_execution" : "assistant.tool_call";
 }
 

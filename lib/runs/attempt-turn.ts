@@ -1,7 +1,13 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Agent, type AgentEvent, agentEnvironment, type Installation } from "../agents/index.ts";
+import {
+  type Agent,
+  type AgentEvent,
+  agentEnvironment,
+  type Installation,
+  type TurnRequest,
+} from "../agents/index.ts";
 import type { Skill } from "../skills/index.ts";
 import { describeAgentEvent } from "./agent-events.ts";
 import type { RunContext } from "./context.ts";
@@ -41,8 +47,8 @@ export async function attemptTurn(
     temporaryFolder: paths.temporary,
     extra: await context.secrets.read(run.request_id),
   });
-  const sandbox = parts.installation.sandboxUsable ? context.sandbox : "unrestricted";
-  const command = agent.command({
+  const sandbox = parts.installation.sandbox === "works" ? context.sandbox : "unrestricted";
+  const request: TurnRequest = {
     skillId: skill.id,
     workspace: paths.workspace,
     turnDir: logs.folder,
@@ -54,12 +60,16 @@ export async function attemptTurn(
     sandbox,
     environment: env,
     skillConfig: await skillConfig(skill, agent),
-  });
+    cli: parts.installation,
+    asRoot: context.asRoot,
+  };
+  const command = agent.command(request);
   const spawn = { executable: parts.installation.path, args: command.args };
   const wrapped = await withPythonRuntime(skill, spawn, { cwd: paths.workspace, env, signal: stop.signal });
   if (wrapped.warning !== null) progress.warn("RUNTIME_DEPENDENCIES_INJECTION_FAILED", wrapped.warning);
   const outcome = await runTurn({
     agent,
+    request,
     executable: wrapped.executable,
     command: { ...command, args: wrapped.args },
     prompt: parts.prompt,
@@ -70,6 +80,14 @@ export async function attemptTurn(
     logs,
     signal: stop.signal,
     graces: context.settings.killGraces,
+    stallMs: context.settings.stallTimeoutSeconds * 1000,
+    onStall: () =>
+      stop.abort(
+        new RunStopped(
+          "stalled",
+          `The ${agent.id} CLI printed nothing for ${context.settings.stallTimeoutSeconds} s and was ended.`,
+        ),
+      ),
     onEvent: listener(progress, stop),
   });
   progress.note({

@@ -17,6 +17,8 @@ export interface Log {
 export interface RunSettings {
   /** Seconds a run may be running when it does not say so itself. */
   hardTimeoutSeconds: number;
+  /** Seconds an agent may print nothing before it is ended; 0 lets it be silent for as long as it likes. */
+  stallTimeoutSeconds: number;
   /** Turns that may follow the first one of an attempt, to mend an answer that breaks its schema. */
   maxRepairTurns: number;
   /** Days a finished job is kept; 0 keeps it for ever. */
@@ -32,6 +34,8 @@ export interface RunContext {
   serverEnvironment: Readonly<Record<string, string | undefined>>;
   settings: RunSettings;
   sandbox: SandboxIntent;
+  /** The server's user, and so each agent's, is root. */
+  asRoot: boolean;
   store: RunStore;
   cache: ResultCache;
   secrets: RunSecrets;

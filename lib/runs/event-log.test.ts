@@ -25,7 +25,7 @@ test("numbers events from 1 without a gap, in the order they were told, also ove
   for (let n = 1; n <= 500; n++) first.append("diagnostic.warning", { n }, meta);
   await first.close();
   const second = await openEventLog(path, run);
-  expect(second.append("diagnostic.warning", { n: 501 }, meta).seq).toBe(501);
+  expect(second.append("diagnostic.warning", { n: 501 }, meta)).toBe(501);
   await second.close();
   const events = await readEvents(path, {});
   expect(events.map((event) => event.seq)).toEqual(Array.from({ length: 501 }, (_, n) => n + 1));
@@ -47,7 +47,7 @@ test("a torn last line is cut off, and its number given again", async () => {
   await log.close();
   await appendFile(path, '{"protocol_version":"fcmp/1.0","run_id":"R","se');
   const again = await openEventLog(path, run);
-  expect(again.append("c", {}, meta).seq).toBe(3);
+  expect(again.append("c", {}, meta)).toBe(3);
   await again.close();
   expect((await readFile(path, "utf8")).trimEnd().split("\n")).toHaveLength(3);
 });

@@ -19,8 +19,10 @@ export const runEvent = z.object({
 export type RunEvent = z.infer<typeof runEvent>;
 
 export interface EventLog {
-  /** Adds an event. It is in the file when `flushed` next resolves; lines keep the order of the calls. */
-  append(type: string, data: Record<string, unknown>, meta: { attempt: number; turn: number }): RunEvent;
+  /** Adds an event and gives its number. It is in the file when `flushed` next resolves; lines keep the order of the calls. */
+  append(type: string, data: Record<string, unknown>, meta: { attempt: number; turn: number }): number;
+  /** Bytes the log has, what still waits to be written included. */
+  readonly bytes: number;
   /** Resolves when all that was appended is written; rejects when the medium failed. */
   flushed(): Promise<void>;
   close(): Promise<void>;
@@ -32,6 +34,7 @@ export async function openEventLog(path: string, run: { runId: string; engine: s
   let size = (await file.stat()).size;
   let seq = 0;
   if (size > 0) ({ seq, size } = await lastSequence(path));
+  let bytes = size;
   let waiting: string[] = [];
   let writing: Promise<void> = Promise.resolve();
   let scheduled = false;
@@ -55,6 +58,9 @@ export async function openEventLog(path: string, run: { runId: string; engine: s
     writing.catch(() => undefined); // reported by flushed()
   };
   return {
+    get bytes() {
+      return bytes;
+    },
     append(type, data, meta) {
       seq += 1;
       const event: RunEvent = {
@@ -67,12 +73,14 @@ export async function openEventLog(path: string, run: { runId: string; engine: s
         data,
         meta,
       };
-      waiting.push(`${JSON.stringify(event)}\n`);
+      const line = `${JSON.stringify(event)}\n`;
+      bytes += Buffer.byteLength(line);
+      waiting.push(line);
       if (!scheduled) {
         scheduled = true;
         setImmediate(flush);
       }
-      return event;
+      return seq;
     },
     async flushed() {
       if (scheduled || waiting.length > 0) flush();

@@ -34,7 +34,7 @@ export async function executeRun(
   const installation = await context.engines.installed(run.engine, fresh);
   progress.note({ cli_version: installation.version, skill_hash: skill.hash });
 
-  if (context.sandbox === "workspace-write" && !installation.sandboxUsable) {
+  if (context.sandbox === "workspace-write" && installation.sandbox === "fails") {
     progress.warn(
       "SANDBOX_UNAVAILABLE",
       `The sandbox of ${agent.id} does not work on this machine: its tools ran without.`,

@@ -67,6 +67,8 @@ export function stopError(reason: unknown, engine: string): RunError {
       return { code: "CANCELED_BY_USER", message: reason.message };
     case "timeout":
       return { code: "TIMEOUT", message: reason.message };
+    case "stalled":
+      return { code: "AGENT_STALLED", message: reason.message };
     case "shutdown":
       return { code: "ORCHESTRATOR_RESTART_INTERRUPTED", message: reason.message };
     case "auth":

@@ -29,6 +29,13 @@ export interface RunProgress {
   close(): Promise<void>;
 }
 
+/** Most that agents' events may take in a run's log, in bytes. */
+const maxEventBytes = 64 * 1024 * 1024;
+const eventsCut = {
+  code: "EVENTS_CUT",
+  message: "The run tells more than its event log holds; see the job's logs for the rest.",
+};
+
 export async function openRunProgress(
   store: RunStore,
   dataDir: string,
@@ -37,8 +44,14 @@ export async function openRunProgress(
   let run = record;
   const paths = runPaths(dataDir, run.request_id);
   const events: EventLog = await openEventLog(paths.events, { runId: run.request_id, engine: run.engine });
+  let full = false;
+  // A CLI that never stops talking fills its own log, not the disk: states are still told, and the logs hold the rest.
   const tell = (type: string, data: Record<string, unknown>) => {
-    events.append(type, data, { attempt: run.attempt, turn: run.turns });
+    if (full) return;
+    full = events.bytes > maxEventBytes;
+    const meta = { attempt: run.attempt, turn: run.turns };
+    if (full) events.append("diagnostic.warning", eventsCut, meta);
+    else events.append(type, data, meta);
   };
   let unsaved: RunRecord | null = null;
   const step = (status: RunStatus, trigger: string, fields: Partial<RunRecord>): RunRecord => {

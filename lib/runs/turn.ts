@@ -1,12 +1,17 @@
-import { createWriteStream, type WriteStream, writeFileSync } from "node:fs";
-import { finished } from "node:stream/promises";
-import type { Agent, AgentCommand, AgentEvent, TurnSummary } from "../agents/index.ts";
-import { createTurnSummary, trackingVariable } from "../agents/index.ts";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { PassThrough, type Readable, type Writable } from "node:stream";
+import { stripVTControlCharacters } from "node:util";
+import type { Agent, AgentCommand, AgentEvent, TurnRequest, TurnSummary } from "../agents/index.ts";
+import { createTurnSummary, nameTools, trackingVariable } from "../agents/index.ts";
+import { boundedLog } from "./bounded-log.ts";
 import { createLineSplitter } from "./line-splitter.ts";
 import { endProcessGroup, type KillGraces, sweepByEnvironment } from "./process-tree.ts";
 
 export interface TurnOptions {
   agent: Agent;
+  /** What the command was made from. */
+  request: TurnRequest;
   /** Absolute path of the CLI. */
   executable: string;
   command: AgentCommand;
@@ -22,6 +27,9 @@ export interface TurnOptions {
   /** Aborting ends the whole process group. */
   signal: AbortSignal;
   graces: KillGraces;
+  /** Milliseconds without any output after which `onStall` is called; 0 waits for ever. */
+  stallMs: number;
+  onStall(): void;
   onEvent(event: AgentEvent): void;
 }
 
@@ -35,8 +43,6 @@ export interface TurnOutcome {
   durationMs: number;
 }
 
-/** Most that is kept of each log; what comes after is counted out, not stored: a run must not fill the disk. */
-const maxLogBytes = 64 * 1024 * 1024;
 const stderrTail = 64 * 1024;
 /** Milliseconds the pipes of an agent that has ended may stay open. */
 const pipeGraceMs = 500;
@@ -50,21 +56,27 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   const { agent, command, logs, signal } = options;
   const started = performance.now();
   const { summary, add } = createTurnSummary();
+  const named = nameTools();
   const take = (event: AgentEvent) => {
     add(event);
-    options.onEvent(event);
+    options.onEvent(named(event));
   };
-  for (const [path, content] of Object.entries({ [logs.prompt]: options.prompt, ...command.files })) {
+  writeFileSync(logs.prompt, options.prompt);
+  for (const [path, content] of Object.entries(command.files)) {
+    mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, content);
   }
 
   const stdout = boundedLog(logs.stdout);
   const stderr = boundedLog(logs.stderr);
+  const reader = agent.read(options.request);
   const lines = createLineSplitter(
-    (line) => agent.parse(line).forEach(take),
+    // JSON holds no raw escape character: where one stands, a terminal's colours came along.
+    (line) => reader.line(line.includes("\u001b") ? stripVTControlCharacters(line) : line).forEach(take),
     () => take({ type: "warning", message: overflowText }),
   );
   let lastWords = "";
+  const stall = createStallTimer(options.stallMs, options.onStall);
 
   // Loaded when first needed: it is a third of what a start would read.
   const { execa } = await import("execa");
@@ -73,7 +85,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     cwd: options.cwd,
     env: { ...options.env, ...command.env },
     extendEnv: false,
-    input: options.prompt,
+    ...(agent.converse === undefined ? { input: options.prompt } : { stdin: "pipe" as const }),
     // A group of its own, so that one signal ends the agent and its tools.
     detached: true,
     cleanup: false,
@@ -81,11 +93,15 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     reject: false,
     stripFinalNewline: false,
   });
+  const spoken = agent.converse === undefined ? null : new PassThrough();
   child.stdout.on("data", (chunk: Buffer) => {
+    stall.restart();
     stdout.write(chunk, child.stdout);
-    lines.write(chunk);
+    if (spoken === null) lines.write(chunk);
+    else spoken.write(chunk);
   });
   child.stderr.on("data", (chunk: Buffer) => {
+    stall.restart();
     stderr.write(chunk, child.stderr);
     lastWords = (lastWords + chunk.toString("utf8")).slice(-stderrTail);
   });
@@ -108,7 +124,13 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     const pipesHeld = setTimeout(stop, pipeGraceMs);
     child.once("close", () => clearTimeout(pipesHeld));
   });
+  if (spoken !== null) {
+    child.stdout.once("end", () => spoken.end());
+    // Whoever speaks a protocol does not end by itself: the turn is over when the conversation is.
+    void converse(options, { input: child.stdin, output: spoken, take }).finally(stop);
+  }
   const result = await child;
+  stall.stop();
   signal.removeEventListener("abort", stop);
   if (child.pid !== undefined && ending === undefined) {
     await endProcessGroup(child.pid, options.graces);
@@ -116,6 +138,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   }
   await ending;
   lines.end();
+  reader.end?.().forEach(take);
   await Promise.all([stdout.close(), stderr.close()]);
 
   if (summary.failure === null && !summary.completed) {
@@ -135,45 +158,25 @@ function spawnReason(cause: unknown): string {
   return cause instanceof Error && "code" in cause ? String(cause.code) : "unknown reason";
 }
 
-interface BoundedLog {
-  write(chunk: Buffer, source: { pause(): unknown; resume(): unknown } | null): void;
-  close(): Promise<void>;
+/** Speaks the turn with the CLI. Never rejects: what goes wrong is the turn's failure, unless it was ended from outside. */
+async function converse(
+  { agent, request, prompt, signal }: TurnOptions,
+  { input, output, take }: { input: Writable | null; output: Readable; take(event: AgentEvent): void },
+): Promise<void> {
+  if (input === null) return;
+  // A CLI that has gone away is told by its end.
+  input.on("error", () => undefined);
+  try {
+    await agent.converse?.(request, { prompt, input, output, emit: take, signal });
+  } catch (error) {
+    if (signal.aborted) return;
+    const message = error instanceof Error ? error.message : String(error);
+    take({ type: "failure", kind: "other", message: `The CLI broke its protocol: ${message}` });
+  }
 }
 
-/**
- * A log file that stops growing at `maxLogBytes`, and slows its source down instead of buffering in memory. It is made
- * when there is something to write.
- */
-function boundedLog(path: string): BoundedLog {
-  let file: WriteStream | undefined;
-  let room = maxLogBytes;
-  const opened = () => {
-    file ??= createWriteStream(path, { flags: "w" })
-      // Logs are for reading afterwards: a full disk must not end the agent's turn. It is seen where it matters, in records.
-      .on("error", () => undefined);
-    return file;
-  };
-  return {
-    write(chunk, source) {
-      const log = opened();
-      if (room <= 0 || log.destroyed) return;
-      const kept = chunk.subarray(0, room);
-      room -= kept.length;
-      const flowing = log.write(kept);
-      if (room <= 0) log.write("\n[skill-runner: the log was cut here]\n");
-      else if (!flowing && source) {
-        source.pause();
-        const goOn = () => {
-          log.off("drain", goOn).off("close", goOn);
-          source.resume();
-        };
-        log.once("drain", goOn).once("close", goOn);
-      }
-    },
-    async close() {
-      if (file === undefined) return;
-      file.end();
-      await finished(file).catch(() => undefined);
-    },
-  };
+/** Calls `onStall` once when nothing has restarted it for `afterMs`. */
+function createStallTimer(afterMs: number, onStall: () => void) {
+  const timer = afterMs === 0 ? null : setTimeout(onStall, afterMs);
+  return { restart: () => timer?.refresh(), stop: () => clearTimeout(timer ?? undefined) };
 }

@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import type { Agent } from "./agent.ts";
-import { codexConfigArgs, keyVariables } from "./codex-config.ts";
-import { codexModels } from "./codex-models.ts";
-import { explainCodexStderr, parseCodexLine } from "./codex-stream.ts";
+import type { Agent } from "../agent.ts";
+import { codexConfigArgs, keyVariables } from "./config.ts";
+import { codexModels } from "./models.ts";
+import { explainCodexStderr, parseCodexLine } from "./stream.ts";
 
 /** OpenAI codex, driven by `codex exec --json` (https://developers.openai.com/codex/noninteractive). */
 export const codex: Agent = {
@@ -10,12 +10,16 @@ export const codex: Agent = {
   title: "OpenAI Codex CLI",
   npmPackage: "@openai/codex",
   knownGoodVersion: "0.169.0",
+  unavailable: null,
   binary: "codex",
   skillsFolder: ".agents/skills",
   invokeLine: (skillId) => `$${skillId}`,
-  credentialFiles: ["auth.json"],
-  configFolder: ".codex",
+  credentialFiles: [".codex/auth.json"],
+  credentialRule: "all",
+  homes: [{ config: "codex", home: ".codex" }],
   configVariable: "CODEX_HOME",
+  // Credentials in a file: a container has no keyring, and the mounted folder is what survives it.
+  bootstrapFiles: { "codex/config.toml": 'cli_auth_credentials_store = "file"\n' },
   environment: [
     "CODEX_HOME",
     "CODEX_API_KEY",
@@ -25,13 +29,16 @@ export const codex: Agent = {
     "OPENAI_PROJECT",
   ],
   keyVariables,
+  helpArgs: ["exec", "--help"],
   sandboxProbe: ["sandbox", "-c", 'sandbox_mode="workspace-write"', "--", "true"],
   capabilities: {
     resume: true,
     outputSchema: true,
     efforts: ["minimal", "low", "medium", "high", "xhigh", "max", "ultra"],
   },
+  estimate: { memoryMiB: 256, processes: 4, descriptors: 64 },
   models: codexModels,
+  modelProbe: null,
   skillConfigFile: "codex_config.toml",
   command(turn) {
     const { OPENAI_API_KEY, CODEX_API_KEY } = turn.environment;
@@ -49,6 +56,6 @@ export const codex: Agent = {
       files: turn.outputSchema === null ? {} : { [schemaFile]: JSON.stringify(turn.outputSchema) },
     };
   },
-  parse: parseCodexLine,
+  read: () => ({ line: parseCodexLine }),
   explainStderr: explainCodexStderr,
 };

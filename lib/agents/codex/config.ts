@@ -1,6 +1,6 @@
 import { parse, stringify } from "smol-toml";
-import { RunnerError } from "../errors.ts";
-import type { TurnRequest } from "./agent.ts";
+import { RunnerError } from "../../errors.ts";
+import type { TurnRequest } from "../agent.ts";
 
 type Table = Record<string, unknown>;
 

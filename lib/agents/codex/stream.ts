@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { AgentEvent, FailureKind } from "./events.ts";
+import type { AgentEvent, FailureKind } from "../events.ts";
 
 const item = z.object({
   id: z.string().catch(""),

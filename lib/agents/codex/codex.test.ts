@@ -1,31 +1,9 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
-import type { TurnRequest } from "./agent.ts";
-import { codex } from "./codex.ts";
-import type { AgentEvent } from "./events.ts";
-import { createTurnSummary } from "./turn-summary.ts";
+import { readRecorded, turnOf } from "../recorded.test-support.ts";
+import { codex } from "./index.ts";
 
-const recorded = join(import.meta.dirname, "../../tests/fixtures/codex/0.169.0");
-
-/** What a recorded stream of the real CLI tells us, stderr included. */
-function read(name: string) {
-  const events: AgentEvent[] = [];
-  const { summary, add } = createTurnSummary();
-  const take = (event: AgentEvent) => {
-    events.push(event);
-    add(event);
-  };
-  for (const line of readFileSync(join(recorded, `${name}.jsonl`), "utf8").split("\n")) {
-    for (const event of codex.parse(line)) take(event);
-  }
-  if (!summary.completed && summary.failure === null) {
-    const explained = codex.explainStderr(readFileSync(join(recorded, `${name}.stderr.txt`), "utf8"));
-    if (explained) take(explained);
-  }
-  return { events, summary, types: events.map((event) => event.type) };
-}
+const read = (name: string) => readRecorded(codex, "0.169.0", name);
 
 describe("streams recorded from codex 0.169.0", () => {
   test("a tool call and an answer", () => {
@@ -105,24 +83,12 @@ describe("streams recorded from codex 0.169.0", () => {
 test.each(["", "not json", "{", '{"type":"from.the.future"}', "null", '{"type":"item.completed"}', "[1]"])(
   "a line that means nothing gives no event: %s",
   (line) => {
-    expect(codex.parse(line)).toEqual([]);
+    expect(codex.read(turnOf()).line(line)).toEqual([]);
   },
 );
 
 describe("the command", () => {
-  const turn: TurnRequest = {
-    skillId: "s",
-    workspace: "/w",
-    turnDir: "/t",
-    model: null,
-    provider: null,
-    effort: null,
-    sessionId: null,
-    outputSchema: null,
-    sandbox: "workspace-write",
-    environment: {},
-    skillConfig: null,
-  };
+  const turn = turnOf();
   /** The -c settings, read as codex reads them: values are TOML. */
   const settings = (args: string[]) => {
     const pairs = args.flatMap((arg, index) => (args[index - 1] === "-c" ? [arg] : []));

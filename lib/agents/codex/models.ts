@@ -1,4 +1,4 @@
-import type { ModelInfo, ModelSnapshot } from "./agent.ts";
+import type { ModelInfo, ModelSnapshot } from "../agent.ts";
 
 const upToXhigh = ["low", "medium", "high", "xhigh"];
 const upToMax = [...upToXhigh, "max"];
