@@ -128,10 +128,11 @@ export interface Agent {
   /** Arguments that print the help whose options become `CliFacts.flags`; null when the adapter needs none. */
   helpArgs: string[] | null;
   /**
-   * Arguments of a command that ends with 0 where the CLI's own sandbox works, costs no model call, and takes no time;
-   * null for a CLI without one (or without one we use): its tools run unconfined, the container is the boundary.
+   * Arguments of commands one of which ends with 0 where the CLI's own sandbox works, tried in order (versions differ in
+   * how they spell it), without a model call; none for a CLI without a sandbox (or without one we use): its tools run
+   * unconfined, and the container is the boundary.
    */
-  sandboxProbe: string[] | null;
+  sandboxProbes: string[][];
   capabilities: { resume: boolean; outputSchema: boolean; efforts: string[] };
   estimate: RunEstimate;
   models: ModelSnapshot[];

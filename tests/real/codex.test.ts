@@ -4,6 +4,7 @@ import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ZipFile } from "yazl";
+import { commandLines } from "../command-lines.ts";
 import { byPrompt, type ModelServer, startModelServer } from "../model-server/server.ts";
 import { type RunningServer, startBuiltServer } from "../server-process.ts";
 
@@ -210,6 +211,7 @@ test("a bad answer is mended in the same codex session", async () => {
   expect(result).toMatchObject({ status: "success", data: { status: "ok", checks: 2 } });
   expect(done).toMatchObject({ turns: 2, session_id: expect.stringMatching(/^[0-9a-f-]{36}$/) });
   const repair = model.requests.find((request) => request.model?.lastUserText.includes("- /status"))?.model;
+  expect(repair?.outputSchema).toMatchObject({ type: "object", additionalProperties: false });
   // The second question was asked in the conversation that holds the first answer.
   expect(JSON.stringify(repair?.raw)).toContain("broken");
   expect(repair?.allText).toContain("$contract-check");
@@ -285,15 +287,3 @@ test("two runs at once with different models do not mix", async () => {
   expect(askedFor("CASE-stats left")).toMatchObject({ model: "gpt-5.5", reasoning: { effort: "low" } });
   expect(askedFor("CASE-stats right")).toMatchObject({ model: "gpt-6-sol", reasoning: { effort: "high" } });
 });
-
-async function commandLines(): Promise<string[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  return Promise.all(
-    pids.map((pid) =>
-      readFile(`/proc/${pid}/cmdline`, "utf8").then(
-        (text) => text.replaceAll("\0", " "),
-        () => "",
-      ),
-    ),
-  );
-}

@@ -99,11 +99,10 @@ describe("the command", () => {
     expect(codex.command(turn).args.at(-1)).toBe("-");
   });
 
-  test("starts with exec, resumes with exec resume and the session's id", () => {
+  test("starts with exec, and resumes by the session's id behind all options", () => {
     expect(codex.command(turn).args.slice(0, 3)).toEqual(["exec", "--skip-git-repo-check", "--json"]);
     const resumed = codex.command({ ...turn, sessionId: "0199-x" }).args;
-    expect(resumed.slice(0, 2)).toEqual(["exec", "resume"]);
-    expect(resumed.slice(-2)).toEqual(["0199-x", "-"]);
+    expect(resumed.slice(-3)).toEqual(["resume", "0199-x", "-"]);
   });
 
   test("spells the sandbox intent", () => {

@@ -30,7 +30,11 @@ export const codex: Agent = {
   ],
   keyVariables,
   helpArgs: ["exec", "--help"],
-  sandboxProbe: ["sandbox", "-c", 'sandbox_mode="workspace-write"', "--", "true"],
+  sandboxProbes: [
+    ["sandbox", "-c", 'sandbox_mode="workspace-write"', "--", "true"],
+    // Versions that have a subcommand per system.
+    ["sandbox", process.platform === "darwin" ? "macos" : "linux", "--full-auto", "--", "true"],
+  ],
   capabilities: {
     resume: true,
     outputSchema: true,
@@ -43,11 +47,12 @@ export const codex: Agent = {
   command(turn) {
     const { OPENAI_API_KEY, CODEX_API_KEY } = turn.environment;
     const schemaFile = join(turn.turnDir, "output.schema.json");
-    const args = turn.sessionId === null ? ["exec"] : ["exec", "resume"];
-    args.push("--skip-git-repo-check", "--json", ...codexConfigArgs(turn));
+    // The sandbox is among the settings (`sandbox_mode`): every version takes those, while `--full-auto` is gone and
+    // `resume` has had more or fewer options of its own. So all options stand before it, where `exec` takes them.
+    const args = ["exec", "--skip-git-repo-check", "--json", ...codexConfigArgs(turn)];
     if (turn.model !== null) args.push("-m", turn.model);
     if (turn.outputSchema !== null) args.push("--output-schema", schemaFile);
-    if (turn.sessionId !== null) args.push(turn.sessionId);
+    if (turn.sessionId !== null) args.push("resume", turn.sessionId);
     return {
       args: [...args, "-"],
       // The built-in provider takes a key from CODEX_API_KEY only; OPENAI_API_KEY is what people have.
