@@ -4,11 +4,14 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
 import { environment } from "../runtime/config.ts";
+import { markdownTable, withPart } from "./markdown-table.ts";
 
 export const configurationPage = join(import.meta.dirname, "../docs/configuration.md");
 
-const opening = "<!-- environment: made by scripts/write-configuration.ts, do not edit -->";
-const closing = "<!-- /environment -->";
+const marks = [
+  "<!-- environment: made by scripts/write-configuration.ts, do not edit -->",
+  "<!-- /environment -->",
+] as const;
 const MiB = 1024 * 1024;
 
 /** What JSON Schema says of one variable, as far as the table shows it. */
@@ -25,10 +28,7 @@ type Variable = z.infer<typeof variable>;
 
 /** The page with its table made anew; the text around the table stays. */
 export function withTable(page: string): string {
-  const start = page.indexOf(opening);
-  const end = page.indexOf(closing);
-  if (start < 0 || end < start) throw new Error(`the page must hold "${opening}" and then "${closing}"`);
-  return `${page.slice(0, start + opening.length)}\n\n${environmentTable()}\n\n${page.slice(end)}`;
+  return withPart(page, marks, environmentTable());
 }
 
 function environmentTable(): string {
@@ -37,13 +37,7 @@ function environmentTable(): string {
     const parsed = variable.parse(schema);
     return [`\`${name}\``, shownDefault(name, parsed), shownValues(parsed), parsed.description];
   });
-  const header = ["Variable", "Default", "Values", "Meaning"];
-  const widths = header.map((cell, at) =>
-    Math.max(...[header, ...rows].map((row) => row[at]?.length ?? 0), cell.length),
-  );
-  const line = (cells: string[], fill: string) =>
-    `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0, fill)).join(" | ")} |`;
-  return [line(header, " "), line(["", "", "", ""], "-"), ...rows.map((row) => line(row, " "))].join("\n");
+  return markdownTable(["Variable", "Default", "Values", "Meaning"], rows);
 }
 
 function shownDefault(name: string, { default: value }: Variable): string {

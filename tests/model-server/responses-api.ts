@@ -7,15 +7,24 @@
  */
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import type { ModelRequest, ModelStep } from "./script.ts";
-import { asArray, asRecord, asString, type JsonRecord, type ModelWire, sendJson } from "./wire.ts";
+import {
+  asArray,
+  asRecord,
+  asString,
+  type JsonRecord,
+  type ModelWire,
+  sendJson,
+  startEventStream,
+  TOKENS,
+  textParts,
+} from "./wire.ts";
 
-/** Fixed usage, so that a test can assert the numbers a CLI reports. */
 const USAGE = {
-  input_tokens: 1000,
-  input_tokens_details: { cached_tokens: 100 },
-  output_tokens: 50,
-  output_tokens_details: { reasoning_tokens: 10 },
-  total_tokens: 1050,
+  input_tokens: TOKENS.input,
+  input_tokens_details: { cached_tokens: TOKENS.cached },
+  output_tokens: TOKENS.output,
+  output_tokens_details: { reasoning_tokens: TOKENS.reasoning },
+  total_tokens: TOKENS.total,
 };
 
 /** How the user messages begin that codex itself writes. */
@@ -24,8 +33,10 @@ const INJECTED = /^(<skill>|<environment_context>|<turn_aborted>|# AGENTS\.md in
 export const responsesApi: ModelWire = {
   name: "openai-responses",
   accepts: (method, path) => method === "POST" && path.endsWith("/responses"),
-  read: readRequest,
-  write: writeStep,
+  read: (body, headers) => {
+    const request = readRequest(body, headers);
+    return { request, write: (response, step) => writeStep(response, step, request) };
+  },
 };
 
 function readRequest(body: unknown, headers: IncomingHttpHeaders): ModelRequest {
@@ -41,7 +52,7 @@ function readRequest(body: unknown, headers: IncomingHttpHeaders): ModelRequest 
     stepIndex: countAnswers(items.slice(lastPrompt + 1)),
     lastUserText: textOf(items[lastPrompt] ?? {}),
     allText: [instructions, ...prompts].filter((text) => text !== "").join("\n"),
-    toolResults: items.filter(isToolResult).map((item) => outputText(item.output)),
+    toolResults: items.filter(isToolResult).map((item) => textParts(item.output).join("\n")),
     ...(outputSchema === undefined ? {} : { outputSchema }),
     headers,
     raw: body,
@@ -77,18 +88,7 @@ function isToolResult(item: JsonRecord): boolean {
 }
 
 function textOf(item: JsonRecord): string {
-  return typeof item.content === "string" ? item.content : joinParts(item.content);
-}
-
-function outputText(output: unknown): string {
-  return typeof output === "string" ? output : joinParts(output);
-}
-
-function joinParts(parts: unknown): string {
-  return asArray(parts)
-    .map((part) => asString(asRecord(part).text))
-    .filter((text) => text !== "")
-    .join("\n");
+  return textParts(item.content).join("\n");
 }
 
 function writeStep(response: ServerResponse, step: ModelStep, request: ModelRequest): void {
@@ -104,7 +104,8 @@ function writeStep(response: ServerResponse, step: ModelStep, request: ModelRequ
   // "delay" is over when a step gets here, and a "hang" is never written.
 }
 
-function errorBody(status: number, message: string): unknown {
+/** The error body of all of OpenAI's APIs. */
+export function errorBody(status: number, message: string): unknown {
   const type =
     status === 401 ? "authentication_error" : status >= 500 ? "server_error" : "invalid_request_error";
   return { error: { message, type, code: status === 401 ? "invalid_api_key" : null, param: null } };
@@ -132,7 +133,7 @@ function shellCall(command: string, request: ModelRequest): JsonRecord {
 
 function stream(response: ServerResponse, request: ModelRequest, output: readonly JsonRecord[]): void {
   const id = `resp_${request.turnIndex}`;
-  response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
+  startEventStream(response);
   const send = (type: string, data: JsonRecord): void => {
     response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
   };

@@ -8,6 +8,9 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { anthropicApi } from "./anthropic-api.ts";
+import { chatApi } from "./chat-api.ts";
+import { geminiApi } from "./gemini-api.ts";
 import { responsesApi } from "./responses-api.ts";
 import type { ModelRequest, ModelScript, ModelStep } from "./script.ts";
 import { type ModelWire, sendJson } from "./wire.ts";
@@ -15,7 +18,7 @@ import { type ModelWire, sendJson } from "./wire.ts";
 export type { ModelRequest, ModelScript, ModelStep, PromptRule } from "./script.ts";
 export { byPrompt, bySteps } from "./script.ts";
 
-const WIRES: readonly ModelWire[] = [responsesApi];
+const WIRES: readonly ModelWire[] = [responsesApi, chatApi, anthropicApi, geminiApi];
 
 /** One request as it came in, whether or not a wire knew it. */
 export interface RecordedRequest {
@@ -27,6 +30,8 @@ export interface RecordedRequest {
   readonly body: unknown;
   /** The neutral form, when it was a model call. */
   readonly model?: ModelRequest;
+  /** The CLI asked on its own behalf (a title, ...), and the server answered without the script. */
+  readonly isSideCall?: boolean;
   /** What the script chose to answer; absent while it is still choosing. */
   step?: ModelStep;
 }
@@ -92,19 +97,24 @@ async function answer(request: IncomingMessage, response: ServerResponse, contex
     return;
   }
 
-  const model = wire.read(body, request.headers, path);
-  const recorded: RecordedRequest = { ...common, model };
+  const call = wire.read(body, request.headers, path);
+  const isSideCall = call.sideAnswer !== undefined;
+  const recorded: RecordedRequest = { ...common, model: call.request, ...(isSideCall ? { isSideCall } : {}) };
   context.requests.push(recorded);
-  recorded.step = await context.script(model);
+  recorded.step = call.sideAnswer ?? (await context.script(call.request));
   const step = await waitThrough(recorded.step, context.signal);
-  if (step.kind !== "hang") wire.write(response, step, model);
+  if (step.kind !== "hang") call.write(response, step);
 }
 
 /** What CLIs ask for besides model calls. */
 function answerUnscripted(request: IncomingMessage, response: ServerResponse, path: string): void {
+  const lookedUp = WIRES.map((wire) => wire.lookUp?.(request.method ?? "GET", path));
+  const known = lookedUp.find((body) => body !== undefined);
   if (request.headers.upgrade !== undefined) {
     // Codex's built-in provider tries a WebSocket first and takes this status as "use plain HTTP".
     sendJson(response, 426, { error: { message: "No WebSocket here; use plain HTTP." } });
+  } else if (known !== undefined) {
+    sendJson(response, 200, known);
   } else if (request.method === "GET" && path.endsWith("/models")) {
     sendJson(response, 200, emptyModelList());
   } else {
