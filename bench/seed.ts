@@ -75,6 +75,7 @@ function recordOf(id: string, n: number, time: number): RunRecord {
       reasoning_output_tokens: 10,
       cost_usd: null,
     },
+    resources: { peak_memory_mib: 180, peak_processes: 3, peak_threads: 30, peak_descriptors: 80 },
     cache_hit: false,
     cached_from: null,
     warnings: [],

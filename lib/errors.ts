@@ -7,6 +7,7 @@ export type ErrorCode =
   | "SKILL_NOT_FOUND"
   | "ENGINE_NOT_FOUND"
   | "JOB_NOT_FOUND"
+  | "UPGRADE_NOT_FOUND"
   | "ARTIFACT_NOT_FOUND"
   | "ROUTE_NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
@@ -30,6 +31,9 @@ export type ErrorCode =
   // the request is fine, the moment is not
   | "SKILL_INVALID"
   | "ENGINE_NOT_INSTALLED"
+  | "ENGINE_NOT_INSTALLABLE"
+  | "UPGRADE_IN_PROGRESS"
+  | "MODEL_SNAPSHOT_CONFLICT"
   | "JOB_STATE_CONFLICT"
   | "RESULT_NOT_READY"
   | "QUEUE_FULL"

@@ -1,5 +1,6 @@
 import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
+import { parseEngineSelection, parseVersionOverrides } from "../lib/agents/index.ts";
 import { defaultCapacitySettings as capacity } from "../lib/capacity/index.ts";
 
 const whole = (least: number, fallback: number, most = Number.MAX_SAFE_INTEGER) =>
@@ -9,6 +10,17 @@ const maxSeconds = 2_000_000;
 const flag = z.enum(["0", "1"]).transform((value) => value === "1");
 const bytes = (fallback: number) => whole(1, fallback);
 const MiB = 1024 * 1024;
+/** A text that one of our own readers takes apart, and says itself what is wrong with it. */
+const read = <T>(reader: (text: string) => T) =>
+  z.string().transform((text, context) => {
+    try {
+      return reader(text);
+    } catch (error) {
+      context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
+      return z.NEVER;
+    }
+  });
+const elseEngine = "Unset: its engine's estimate; this where there is none.";
 
 /** Every environment variable the server reads, with its default and meaning. docs/configuration.md is made from it. */
 export const environment = z.object({
@@ -31,6 +43,31 @@ export const environment = z.object({
     .string()
     .default("data")
     .describe("Folder for everything the server keeps. In the container: /data."),
+  SKILL_RUNNER_AGENT_CONFIG_DIR: z
+    .string()
+    .default("agent_config")
+    .describe(
+      "Folder that `scripts/agent_manager.sh --bootstrap` links the agents' settings and logins to. In the container: /opt/config.",
+    ),
+  SKILL_RUNNER_ACP_AGENTS: z
+    .string()
+    .optional()
+    .describe(
+      "JSON file that defines agents which speak the Agent Client Protocol. Unset: acp_agents.json in SKILL_RUNNER_AGENT_CONFIG_DIR, if it is there.",
+    ),
+  SKILL_RUNNER_BOOTSTRAP_ENGINES: read(parseEngineSelection)
+    .default("all")
+    .describe(
+      'Engines that `scripts/agent_manager.sh --ensure` installs: "all" that can be had, "none", or a comma list.',
+    ),
+  SKILL_RUNNER_ENGINE_VERSIONS: read(parseVersionOverrides)
+    .optional()
+    .describe(
+      "Versions to install instead of the known-good ones, such as codex=0.170.0,claude=latest. Needs a known engine each.",
+    ),
+  SKILL_RUNNER_ENGINE_INSTALL_TIMEOUT_SECONDS: whole(1, 1200, maxSeconds).describe(
+    "Longest one install of an agent CLI may take, in seconds.",
+  ),
   SKILL_RUNNER_SKILLS_DIR: z.string().default("skills").describe("Folder of the skill packages."),
   SKILL_RUNNER_STORAGE: z
     .string()
@@ -92,15 +129,15 @@ export const environment = z.object({
     .describe("Slots per core."),
   SKILL_RUNNER_MEM_RESERVE_MB: whole(0, capacity.memReserveMb).describe("Memory kept free, in MiB."),
   SKILL_RUNNER_ESTIMATED_MEM_PER_RUN_MB: whole(1, capacity.estimatedMemPerRunMb).describe(
-    "Memory one run needs, in MiB.",
+    `Memory every run needs, in MiB. ${elseEngine}`,
   ),
   SKILL_RUNNER_FD_RESERVE: whole(0, capacity.fdReserve).describe("File descriptors kept free."),
   SKILL_RUNNER_ESTIMATED_FD_PER_RUN: whole(1, capacity.estimatedFdPerRun).describe(
-    "File descriptors one run needs.",
+    `File descriptors every run needs. ${elseEngine}`,
   ),
   SKILL_RUNNER_PID_RESERVE: whole(0, capacity.pidReserve).describe("Processes kept free."),
   SKILL_RUNNER_ESTIMATED_PID_PER_RUN: whole(1, capacity.estimatedPidPerRun).describe(
-    "Processes one run needs.",
+    `Processes and threads a run needs. ${elseEngine}`,
   ),
   SKILL_RUNNER_FALLBACK_MAX_CONCURRENT: whole(1, capacity.fallbackMaxConcurrent).describe(
     "Runs at once where the machine's limits cannot be read.",
@@ -124,7 +161,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ho
     throw new Error(`These environment variables cannot be used:\n${lines.join("\n")}`);
   }
   const values = parsed.data;
+  const ifGiven = (name: keyof typeof values, value: number) => (name in given ? value : null);
   const dataDir = resolve(home, values.SKILL_RUNNER_DATA_DIR);
+  const agentConfigDir = resolve(home, values.SKILL_RUNNER_AGENT_CONFIG_DIR);
   const prefix = values.NPM_CONFIG_PREFIX ?? join(dataDir, "cache", "npm");
   return {
     port: values.PORT,
@@ -134,6 +173,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ho
     dataDir,
     skillsDir: resolve(home, values.SKILL_RUNNER_SKILLS_DIR),
     npmPrefix: isAbsolute(prefix) ? prefix : resolve(home, prefix),
+    agentConfigDir,
+    acpAgents: {
+      file: resolve(home, values.SKILL_RUNNER_ACP_AGENTS ?? join(agentConfigDir, "acp_agents.json")),
+      optional: values.SKILL_RUNNER_ACP_AGENTS === undefined,
+    },
+    bootstrapEngines: values.SKILL_RUNNER_BOOTSTRAP_ENGINES,
+    engineVersions: values.SKILL_RUNNER_ENGINE_VERSIONS ?? new Map<string, string>(),
+    engineInstallTimeoutSeconds: values.SKILL_RUNNER_ENGINE_INSTALL_TIMEOUT_SECONDS,
     storage: values.SKILL_RUNNER_STORAGE,
     maxBodyBytes: values.SKILL_RUNNER_MAX_BODY_BYTES,
     maxUploadBytes: values.SKILL_RUNNER_MAX_UPLOAD_BYTES,
@@ -160,11 +207,20 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ho
       maxQueueSize: values.SKILL_RUNNER_MAX_QUEUE_SIZE,
       cpuFactor: values.SKILL_RUNNER_CPU_FACTOR,
       memReserveMb: values.SKILL_RUNNER_MEM_RESERVE_MB,
-      estimatedMemPerRunMb: values.SKILL_RUNNER_ESTIMATED_MEM_PER_RUN_MB,
+      estimatedMemPerRunMb: ifGiven(
+        "SKILL_RUNNER_ESTIMATED_MEM_PER_RUN_MB",
+        values.SKILL_RUNNER_ESTIMATED_MEM_PER_RUN_MB,
+      ),
       fdReserve: values.SKILL_RUNNER_FD_RESERVE,
-      estimatedFdPerRun: values.SKILL_RUNNER_ESTIMATED_FD_PER_RUN,
+      estimatedFdPerRun: ifGiven(
+        "SKILL_RUNNER_ESTIMATED_FD_PER_RUN",
+        values.SKILL_RUNNER_ESTIMATED_FD_PER_RUN,
+      ),
       pidReserve: values.SKILL_RUNNER_PID_RESERVE,
-      estimatedPidPerRun: values.SKILL_RUNNER_ESTIMATED_PID_PER_RUN,
+      estimatedPidPerRun: ifGiven(
+        "SKILL_RUNNER_ESTIMATED_PID_PER_RUN",
+        values.SKILL_RUNNER_ESTIMATED_PID_PER_RUN,
+      ),
       fallbackMaxConcurrent: values.SKILL_RUNNER_FALLBACK_MAX_CONCURRENT,
     },
   };

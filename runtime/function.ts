@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Engines } from "../lib/agents/index.ts";
+import type { Engines, Upgrades } from "../lib/agents/index.ts";
 import type { Capacity } from "../lib/capacity/index.ts";
 import { type ErrorCode, type Issue, RunnerError } from "../lib/errors.ts";
 import { jsonPointer } from "../lib/json.ts";
@@ -11,6 +11,7 @@ import { readJsonBody } from "./json-body.ts";
 export interface Services {
   skills: SkillRegistry;
   engines: Engines;
+  upgrades: Upgrades;
   runs: Runs;
   capacity: Capacity;
   /** Limits and folders that endpoints need to know. */

@@ -2,11 +2,10 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Logger, pino } from "pino";
 import { type Config, readConfig } from "./config.ts";
-import type { Services } from "./function.ts";
 import { createRouter } from "./router.ts";
 import { type Route, readRoutes } from "./routes.ts";
 import { type ListeningServer, listen } from "./server.ts";
-import { createServices } from "./services.ts";
+import { createServices, type RunningServices } from "./services.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 /** Milliseconds open connections get to end by themselves. */
@@ -62,7 +61,7 @@ async function main(config: Config): Promise<void> {
 }
 
 /** What nobody waits for: the engines' state for the operator, and the functions nobody has called yet. */
-async function warmUp(routes: readonly Route[], services: Services, log: Logger): Promise<void> {
+async function warmUp(routes: readonly Route[], services: RunningServices, log: Logger): Promise<void> {
   await reportEngines(services, log).catch((error: unknown) =>
     log.warn({ err: error }, "the engines could not be asked"),
   );
@@ -71,7 +70,7 @@ async function warmUp(routes: readonly Route[], services: Services, log: Logger)
 }
 
 /** Says once what the operator would otherwise learn from the first failed job. */
-async function reportEngines(services: Services, log: Logger): Promise<void> {
+async function reportEngines(services: RunningServices, log: Logger): Promise<void> {
   for (const {
     engine,
     present,
@@ -79,7 +78,7 @@ async function reportEngines(services: Services, log: Logger): Promise<void> {
     sandbox,
     auth_ready,
     how_to_install,
-  } of await services.engines.statuses()) {
+  } of await services.checkEngines()) {
     const state = { engine, version, sandbox, auth_ready };
     if (!present) log.warn(state, `not installed. ${how_to_install}`);
     else if (sandbox === "unavailable")

@@ -1,25 +1,29 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { monotonicFactory } from "ulid";
-import { agents, createEngines, createInstallationFinder, sandboxIntent } from "../lib/agents/index.ts";
-import { createCapacity, probeCapacity } from "../lib/capacity/index.ts";
+import { type Agent, createUpgrades, type EngineStatus, sandboxIntent } from "../lib/agents/index.ts";
+import { createCapacity, createEstimates, probeCapacity } from "../lib/capacity/index.ts";
 import {
   createKeyedLock,
   createResultCache,
   createRunSecrets,
   createRunStore,
   createRuns,
+  createUsageSampler,
   type Log,
 } from "../lib/runs/index.ts";
 import { createSkillRegistry, createValidators } from "../lib/skills/index.ts";
 import { openRecordStore } from "../lib/storage/index.ts";
 import type { Config } from "./config.ts";
 import { lockDataDir } from "./data-dir-lock.ts";
+import { createEngineParts, loadAgents } from "./engines.ts";
 import type { Services } from "./function.ts";
 
 export interface RunningServices extends Services {
   /** Takes up what the last process left, and starts the timers. Call once, before listening. */
   start(): Promise<void>;
+  /** What there is of every engine; written to agent_status.json too. */
+  checkEngines(): Promise<EngineStatus[]>;
   /** Refuses new work, lets runs go on for the grace time, then ends them. */
   stop(): Promise<void>;
 }
@@ -41,22 +45,41 @@ export async function createServices({
   log,
   openApiDocument,
 }: ServicesOptions): Promise<RunningServices> {
+  const agents = await loadAgents(config);
   await mkdir(config.dataDir, { recursive: true });
   const unlock = await lockDataDir(config.dataDir);
   const incoming = join(config.dataDir, "incoming");
   const records = openRecordStore(config.storage, join(config.dataDir, "state"));
-  const finder = createInstallationFinder(config.npmPrefix, environment);
-  const sandbox = sandboxIntent(config.landlockEnabled);
-  const engines = createEngines({ agents, finder, sandbox, environment });
+  const { engines, manager, clean } = createEngineParts({
+    config,
+    agents,
+    environment,
+    records,
+    recall: true,
+  });
+  const newId = monotonicFactory();
+  const upgrades = createUpgrades({
+    engines,
+    manager,
+    records,
+    newId,
+    clean,
+    onError: (error) => log.error({ err: error }, "an upgrade of the engines could not be noted down"),
+  });
   const skills = createSkillRegistry({ root: config.skillsDir, engines: engines.ids });
-  const capacity = createCapacity({ settings: config.capacity, probe: () => probeCapacity() });
+  const estimates = createEstimates({
+    settings: config.capacity,
+    builtIn: Object.fromEntries(agents.map(({ id, estimate }) => [id, needOf(estimate)])),
+    store: records,
+  });
+  const capacity = createCapacity({ settings: config.capacity, estimates, probe: () => probeCapacity() });
   let state: "starting" | "ready" | "stopping" = "starting";
   const runs = createRuns({
     dataDir: config.dataDir,
     npmPrefix: config.npmPrefix,
     serverEnvironment: environment,
     settings: config.runs,
-    sandbox,
+    sandbox: sandboxIntent(config.landlockEnabled),
     asRoot: process.getuid?.() === 0,
     store: createRunStore(records),
     cache: createResultCache(records),
@@ -65,8 +88,10 @@ export async function createServices({
     validators: createValidators(),
     engines,
     gate: capacity.gate,
+    estimates,
+    sampler: createUsageSampler(),
     locked: createKeyedLock(),
-    newId: monotonicFactory(),
+    newId,
     accepting: () => state !== "stopping",
     log,
   });
@@ -80,6 +105,7 @@ export async function createServices({
   return {
     skills,
     engines,
+    upgrades,
     runs,
     capacity,
     openApiDocument,
@@ -92,10 +118,19 @@ export async function createServices({
       await mkdir(incoming, { recursive: true });
       return mkdtemp(join(incoming, "body-"));
     },
+    async checkEngines() {
+      const statuses = await engines.statuses();
+      // A data directory that cannot be written shows in every job too; what is installed can be told without.
+      await manager
+        .check()
+        .catch((error: unknown) => log.warn({ err: error }, "agent_status.json not written"));
+      return statuses;
+    },
     ready: () => ({ ready: state === "ready", reason: state === "ready" ? null : state }),
     async start() {
       // Bodies that a crash cut off belong to nobody.
       await rm(incoming, { recursive: true, force: true });
+      await estimates.load();
       await capacity.start();
       await runs.recover();
       // Not before the first answer: a server that is restarted often must clean up too, but nobody waits for it.
@@ -109,10 +144,15 @@ export async function createServices({
       state = "stopping";
       clearTimeout(firstCleanup);
       clearInterval(cleanup);
-      await runs.shutdown(config.shutdownGraceSeconds * 1000);
+      await Promise.all([runs.shutdown(config.shutdownGraceSeconds * 1000), upgrades.stop()]);
       capacity.stop();
       await records.close();
       await unlock();
     },
   };
+}
+
+/** An adapter's words for what a run needs, in capacity's. */
+function needOf({ memoryMiB, processes, descriptors }: Agent["estimate"]) {
+  return { memory_mib: memoryMiB, pids: processes, fds: descriptors };
 }

@@ -57,7 +57,7 @@ export async function build() {
     .map((file) => join("functions", file));
   await esbuild({
     absWorkingDir: root,
-    entryPoints: ["runtime/main.ts", ...functions],
+    entryPoints: ["runtime/main.ts", "runtime/agent-manager.ts", ...functions],
     outdir: building,
     outbase: ".",
     bundle: true,

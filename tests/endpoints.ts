@@ -18,6 +18,41 @@ export const endpoints: Record<string, (url: string) => Endpoint> = {
     env: { OPENAI_API_KEY: key, OPENAI_BASE_URL: `${url}/v1` },
     models: ["gpt-5.5", "gpt-6-sol"],
   }),
+  gemini: (url) => ({
+    env: { GEMINI_API_KEY: key, GOOGLE_GEMINI_BASE_URL: url },
+    // Names that gemini does not replace by newer ones.
+    models: ["gemini-2.5-flash", "gemini-2.5-pro"],
+  }),
+  iflow: (url) => ({
+    env: { IFLOW_API_KEY: key, IFLOW_BASE_URL: `${url}/v1` },
+    models: ["qwen3-coder-plus", "glm-5"],
+  }),
+  claude: (url) => ({
+    env: { ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL: url },
+    models: ["claude-sonnet-4-6", "claude-haiku-4-5"],
+  }),
+  opencode: (url) => ({
+    env: { OPENAI_API_KEY: key },
+    homeFiles: {
+      ".config/opencode/opencode.json": {
+        provider: {
+          scripted: {
+            npm: "@ai-sdk/openai-compatible",
+            options: { baseURL: `${url}/v1`, apiKey: "{env:OPENAI_API_KEY}" },
+            models: {
+              alpha: { tool_call: true, reasoning: true },
+              beta: { tool_call: true, reasoning: true },
+            },
+          },
+        },
+      },
+    },
+    models: ["scripted/alpha", "scripted/beta"],
+  }),
+  qwen: (url) => ({
+    env: { OPENAI_API_KEY: key, OPENAI_BASE_URL: `${url}/v1` },
+    models: ["qwen3-coder-plus", "glm-5"],
+  }),
 };
 
 /** The endpoint of an agent, with its files written into a home folder. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { runError, runStatus, runWarning, usage } from "../../lib/runs/index.ts";
+import { resources, runError, runStatus, runWarning, usage } from "../../lib/runs/index.ts";
 
 /** Shapes that several endpoints share, as they go over the wire. */
 
@@ -73,6 +73,7 @@ export const jobStatus = z
     turns: z.int(),
     session_id: z.string().nullable(),
     usage: usage.nullable(),
+    resources: resources.nullable().describe("Null when nothing was measured."),
     upload_required: z.boolean(),
     uploads: z.array(z.object({ path: z.string(), bytes: z.int(), sha256: z.string() })),
   })
@@ -105,19 +106,3 @@ export const skillDetail = z
     package_hash: z.string(),
   })
   .meta({ id: "SkillDetail" });
-
-export const engineStatus = z
-  .object({
-    engine: z.string(),
-    title: z.string(),
-    present: z.boolean(),
-    cli_version_detected: z.string().nullable(),
-    source: z.enum(["managed", "path"]).nullable(),
-    npm_package: z.string().nullable(),
-    known_good_version: z.string().nullable(),
-    how_to_install: z.string().nullable(),
-    sandbox: z.enum(["on", "off", "unavailable", "none"]).nullable(),
-    auth_ready: z.boolean(),
-    error: z.string().nullable(),
-  })
-  .meta({ id: "Engine" });

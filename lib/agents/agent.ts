@@ -86,9 +86,11 @@ export interface AgentHome {
   home: string;
 }
 
-/** What one run of this CLI needs, as seen on real runs: the CLI and its helper processes, its tools not counted. */
+/** What one run of this CLI needs at its peak, as seen on real runs with a simple tool and a quarter on top. */
 export interface RunEstimate {
+  /** Memory that its processes share counts once. */
   memoryMiB: number;
+  /** Processes and threads: a pids limit counts both. */
   processes: number;
   descriptors: number;
 }

@@ -2,9 +2,10 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { createModelCatalog } from "./catalog.ts";
 import { codex } from "./codex/index.ts";
 import { createEngines } from "./engines.ts";
-import { createInstallationFinder } from "./installation.ts";
+import { createInstallationFinder, type RememberedProbe, rememberedProbe } from "./installation.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -26,12 +27,26 @@ async function putCli(script: string, where = join(prefix(), "bin")) {
   await chmod(join(where, "codex"), 0o755);
 }
 
-function engines(env: Record<string, string> = {}) {
+const noRecords = {
+  read: async () => null,
+  write: async () => {},
+  remove: async () => {},
+  children: async () => [],
+};
+
+function engines(env: Record<string, string> = {}, recall: RememberedProbe | null = null) {
   const PATH = env.PATH ?? "/usr/bin:/bin";
+  const finder = createInstallationFinder(prefix(), environment({ ...env, PATH }), {
+    recall: async () => recall,
+  });
   return createEngines({
     agents: [codex],
-    finder: createInstallationFinder(prefix(), environment({ ...env, PATH })),
+    finder,
+    catalog: createModelCatalog({ finder, probe: async () => "none", records: noRecords }),
     sandbox: "workspace-write",
+    landlockEnabled: null,
+    versions: new Map(),
+    lastInstall: async () => null,
     environment: environment(env),
   });
 }
@@ -70,6 +85,38 @@ describe("what is installed", () => {
     expect((await readFile(join(folder, "asked"), "utf8")).trim().split("\n")).toHaveLength(3);
     await putCli(says("1.1.0-alpha.3"));
     expect(await status(at)).toMatchObject({ cli_version_detected: "1.1.0-alpha.3" });
+  });
+
+  test("what was remembered of a CLI is believed while its file is the same one", async () => {
+    await putCli(`echo "$1" >> ${folder}/asked; ${says("1.0.0")}`);
+    const installation = await engines().installed("codex");
+    const remembered = rememberedProbe(installation);
+    expect(remembered).toMatchObject({ version: "1.0.0", sandbox: "works" });
+    const asked = async () => (await readFile(join(folder, "asked"), "utf8")).trim().split("\n");
+    expect(await asked()).toHaveLength(3);
+    expect(await engines({}, remembered).installed("codex")).toEqual(installation);
+    expect(await asked()).toHaveLength(3);
+    // Another machine: of all it said, only the sandbox may differ.
+    const elsewhere = remembered && { ...remembered, machine: "another", sandbox: "fails" as const };
+    expect(await engines({}, elsewhere).installed("codex")).toEqual(installation);
+    expect((await asked()).slice(3)).toEqual(["sandbox"]);
+    await putCli(says("2.0.0"));
+    expect(await engines({}, remembered).installed("codex")).toMatchObject({ version: "2.0.0" });
+  });
+
+  test("a CLI that will not say its version is asked again after a restart", async () => {
+    await putCli("exit 7");
+    expect(rememberedProbe(await engines().installed("codex"))).toBeNull();
+  });
+
+  test.each([
+    ["\\033[32mcodex-cli\\033[0m 1.2.3\\r\\n", "1.2.3"],
+    ["nightly \\033[1mbuild\\001\\n", "nightly build"],
+    ["\\377\\376 1.0.0\\n", "1.0.0"],
+    ["v%0400d\\n", expect.stringMatching(/^v0{199}$/)],
+  ])("a version printed as %j is kept readable", async (printed, version) => {
+    await putCli(`printf '${printed}'`);
+    expect(await status()).toMatchObject({ present: true, cli_version_detected: version });
   });
 
   test.each([

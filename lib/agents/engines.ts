@@ -1,9 +1,12 @@
-import { access } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import { RunnerError } from "../errors.ts";
 import type { Agent, ModelInfo, SandboxIntent } from "./agent.ts";
+import type { EngineModels, ModelCatalog, ModelManifest } from "./catalog.ts";
+import { authReady, credentialFiles } from "./credentials.ts";
 import type { Installation, InstallationFinder } from "./installation.ts";
+import { configFolderError } from "./manager/config-folders.ts";
+import { explainLandlock, type Landlock } from "./manager/landlock.ts";
+import type { LastInstall } from "./manager/status-file.ts";
+import { type VersionOverrides, wantedVersion, whyNotInstallable } from "./manager/versions.ts";
 
 export interface EngineStatus {
   engine: string;
@@ -26,13 +29,22 @@ export interface EngineStatus {
 /** "none": the CLI has no sandbox of its own; "unavailable": it has, but it does not work on this machine. */
 export type SandboxState = "on" | "off" | "unavailable" | "none";
 
-export interface EngineModels {
-  engine: string;
-  cli_version_detected: string | null;
-  snapshot_version_used: string;
-  source: "pinned_snapshot";
-  fallback_reason: "cli_version_unknown" | "no_semver_match" | "no_match" | null;
-  models: (ModelInfo & { provider: null; provider_id: null; model: string; source: "pinned_snapshot" })[];
+export interface EngineDetail extends EngineStatus {
+  /** Below the npm prefix for a managed CLI, else its name in PATH. */
+  path: string | null;
+  /** What an upgrade installs. */
+  wanted_version: string | null;
+  sandbox_reason: string | null;
+  /** Files below HOME that a login leaves, and whether they exist. */
+  credential_files: Record<string, boolean>;
+  /** Why the CLI cannot keep its settings and logins, or null. */
+  config_error: string | null;
+  /** What went wrong last: at asking the CLI, or at installing it. */
+  last_error: string | null;
+  last_install: LastInstall | null;
+  capabilities: { resume: boolean; output_schema: boolean; efforts: string[] };
+  /** What one run needs, as seen on real runs. */
+  estimate: { memory_mib: number; processes: number; descriptors: number };
 }
 
 export interface Engines {
@@ -42,19 +54,35 @@ export interface Engines {
   /** @throws RunnerError ENGINE_NOT_FOUND when unknown, ENGINE_NOT_INSTALLED when its CLI is not on this machine. */
   installed(id: string, options?: { maxAgeMs?: number }): Promise<Installation>;
   statuses(): Promise<EngineStatus[]>;
+  /** @throws RunnerError ENGINE_NOT_FOUND */
+  detail(id: string): Promise<EngineDetail>;
+  /** Whether agents run in a sandbox, and why. */
+  landlock(): Promise<Landlock>;
+  /** @throws RunnerError ENGINE_NOT_FOUND */
   models(id: string): Promise<EngineModels>;
+  /** @throws RunnerError ENGINE_NOT_FOUND */
+  manifest(id: string): Promise<ModelManifest>;
+  /** @throws RunnerError ENGINE_NOT_FOUND, ENGINE_NOT_INSTALLED, MODEL_SNAPSHOT_CONFLICT */
+  addModels(id: string, models: ModelInfo[]): Promise<ModelManifest>;
 }
 
 export interface EnginesOptions {
   agents: readonly Agent[];
   finder: InstallationFinder;
+  catalog: ModelCatalog;
   sandbox: SandboxIntent;
+  /** `LANDLOCK_ENABLED`, null when unset. */
+  landlockEnabled: boolean | null;
+  versions: VersionOverrides;
+  /** How the last install of an engine went, by the status file. */
+  lastInstall(engine: string): Promise<LastInstall | null>;
   /** The server's environment: says whether keys are set and where config folders lie. */
   environment: Readonly<Record<string, string | undefined>>;
 }
 
 /** The agents this server knows, and what the machine has of them. */
-export function createEngines({ agents, finder, sandbox, environment }: EnginesOptions): Engines {
+export function createEngines(options: EnginesOptions): Engines {
+  const { agents, finder, catalog, sandbox, environment } = options;
   const byId = new Map(agents.map((agent) => [agent.id, agent]));
   const get = (id: string) => {
     const agent = byId.get(id);
@@ -64,65 +92,82 @@ export function createEngines({ agents, finder, sandbox, environment }: EnginesO
       `There is no engine "${id}". Known engines: ${[...byId.keys()].join(", ")}.`,
     );
   };
+  const landlock = async () => {
+    const installed = await Promise.all(
+      agents.map(async (agent) => [agent.id, await finder.find(agent)] as const),
+    );
+    const tried = installed.flatMap(([engine, found]) =>
+      found === null || found.sandbox === "none" || found.version === null
+        ? []
+        : [{ engine, works: found.sandbox === "works" }],
+    );
+    return explainLandlock(options.landlockEnabled, sandbox, tried);
+  };
+  const status = async (agent: Agent): Promise<EngineStatus> => {
+    const installation = await finder.find(agent);
+    return {
+      engine: agent.id,
+      title: agent.title,
+      present: installation !== null,
+      cli_version_detected: installation?.version ?? null,
+      source: installation?.source ?? null,
+      npm_package: agent.npmPackage,
+      known_good_version: agent.knownGoodVersion,
+      how_to_install: installation === null ? howToInstall(agent, options.versions) : null,
+      sandbox: installation === null ? null : sandboxState(sandbox, installation),
+      auth_ready: await authReady(agent, environment),
+      error: installation?.error ?? null,
+    };
+  };
   return {
     ids: [...byId.keys()],
     get,
-    async installed(id, options) {
+    landlock,
+    async installed(id, options_) {
       const agent = get(id);
-      const installation = await finder.find(agent, options);
+      const installation = await finder.find(agent, options_);
       if (installation) return installation;
       throw new RunnerError(
         "ENGINE_NOT_INSTALLED",
-        `The ${agent.title} is not installed. ${howToInstall(agent)}`,
+        `The ${agent.title} is not installed. ${howToInstall(agent, options.versions)}`,
         { retryAfterSeconds: 30 },
       );
     },
-    statuses: () =>
-      Promise.all(
-        agents.map(async (agent) => {
-          const installation = await finder.find(agent);
-          return {
-            engine: agent.id,
-            title: agent.title,
-            present: installation !== null,
-            cli_version_detected: installation?.version ?? null,
-            source: installation?.source ?? null,
-            npm_package: agent.npmPackage,
-            known_good_version: agent.knownGoodVersion,
-            how_to_install: installation === null ? howToInstall(agent) : null,
-            sandbox: installation === null ? null : sandboxState(sandbox, installation),
-            auth_ready: await authReady(agent, environment),
-            error: installation?.error ?? null,
-          };
-        }),
-      ),
-    async models(id) {
+    statuses: () => Promise.all(agents.map(status)),
+    async detail(id) {
       const agent = get(id);
-      const version = (await finder.find(agent))?.version ?? null;
-      const { snapshot, fallback } = pickSnapshot(agent, version);
+      const [known, files, configError, lastInstall] = await Promise.all([
+        status(agent),
+        credentialFiles(agent, environment),
+        configFolderError(agent, environment),
+        options.lastInstall(id),
+      ]);
+      const { memoryMiB, processes, descriptors } = agent.estimate;
+      const { resume, outputSchema, efforts } = agent.capabilities;
       return {
-        engine: id,
-        cli_version_detected: version,
-        snapshot_version_used: snapshot.version,
-        source: "pinned_snapshot",
-        fallback_reason: fallback,
-        models: snapshot.models.map((model) => ({
-          ...model,
-          provider: null,
-          provider_id: null,
-          model: model.id,
-          source: "pinned_snapshot",
-        })),
+        ...known,
+        path: known.source === "managed" ? `bin/${agent.binary}` : known.source && agent.binary,
+        wanted_version: wantedVersion(agent, options.versions),
+        sandbox_reason: known.sandbox === null ? null : sandboxReason(known.sandbox, await landlock()),
+        credential_files: files,
+        config_error: configError,
+        last_error: known.error ?? lastInstall?.error ?? null,
+        last_install: lastInstall,
+        capabilities: { resume, output_schema: outputSchema, efforts },
+        estimate: { memory_mib: memoryMiB, processes, descriptors },
       };
     },
+    models: async (id) => catalog.models(get(id)),
+    manifest: async (id) => catalog.manifest(get(id)),
+    addModels: async (id, models) => catalog.addSnapshot(get(id), models),
   };
 }
 
 /** What an operator does to get a CLI that is not there. */
-function howToInstall(agent: Agent): string {
-  if (agent.unavailable !== null) return agent.unavailable;
-  if (agent.npmPackage === null) return `Put an executable "${agent.binary}" into PATH.`;
-  return `Install it with: npm install -g ${agent.npmPackage}@${agent.knownGoodVersion}`;
+function howToInstall(agent: Agent, versions: VersionOverrides): string {
+  const reason = whyNotInstallable(agent, versions);
+  if (reason !== null) return reason;
+  return `Install it with: scripts/agent_manager.sh --upgrade-engine ${agent.id} (or: npm install -g ${agent.npmPackage}@${wantedVersion(agent, versions)})`;
 }
 
 function sandboxState(intent: SandboxIntent, { sandbox }: Installation): SandboxState {
@@ -131,43 +176,12 @@ function sandboxState(intent: SandboxIntent, { sandbox }: Installation): Sandbox
   return sandbox === "works" ? "on" : "unavailable";
 }
 
-async function authReady(agent: Agent, environment: EnginesOptions["environment"]): Promise<boolean> {
-  if (agent.keyVariables.some((name) => (environment[name] ?? "") !== "")) return true;
-  const found = Object.values(await credentialFiles(agent, environment));
-  return agent.credentialRule === "any" ? found.some(Boolean) : found.length > 0 && found.every(Boolean);
-}
-
-/** Which of an agent's credential files exist. */
-export async function credentialFiles(
-  agent: Agent,
-  environment: EnginesOptions["environment"],
-): Promise<Record<string, boolean>> {
-  const [main] = agent.homes;
-  const moved = agent.configVariable === null ? undefined : environment[agent.configVariable];
-  const pathOf = (file: string) =>
-    main !== undefined && moved !== undefined && file.startsWith(`${main.home}/`)
-      ? join(moved, file.slice(main.home.length + 1))
-      : join(environment.HOME ?? homedir(), file);
-  const exists = (file: string) =>
-    access(pathOf(file)).then(
-      () => true,
-      () => false,
-    );
-  return Object.fromEntries(
-    await Promise.all(agent.credentialFiles.map(async (file) => [file, await exists(file)] as const)),
-  );
-}
-
-function pickSnapshot(agent: Agent, version: string | null) {
-  const ascending = [...agent.models].sort((a, b) => compareVersions(a.version, b.version));
-  const newest = ascending.at(-1) ?? { version: "0.0.0", models: [] };
-  if (version === null) return { snapshot: newest, fallback: "cli_version_unknown" as const };
-  if (!/^\d+(\.\d+)*/.test(version)) return { snapshot: newest, fallback: "no_semver_match" as const };
-  const match = ascending.filter((snapshot) => compareVersions(snapshot.version, version) <= 0).at(-1);
-  return match ? { snapshot: match, fallback: null } : { snapshot: newest, fallback: "no_match" as const };
-}
-
-/** Compares dotted numbers; what follows them ("-beta.1") does not count. */
-function compareVersions(a: string, b: string): number {
-  return a.localeCompare(b, "en", { numeric: true });
+function sandboxReason(state: SandboxState, { reason }: Landlock): string {
+  return {
+    on: "The CLI's own sandbox was tried here and works.",
+    off: reason,
+    unavailable:
+      "The CLI's own sandbox was tried here and does not work (user namespaces or seccomp may be forbidden): its tools run unconfined.",
+    none: "The CLI has no sandbox of its own that is used: the container or the server's user is the boundary.",
+  }[state];
 }

@@ -2,7 +2,7 @@ import { delimiter, dirname, join } from "node:path";
 import type { Agent } from "./agent.ts";
 
 /** What any program on this machine needs to behave: locale, proxies, certificates, package caches. */
-const everyAgentSees = [
+export const everyAgentSees: readonly string[] = [
   "HOME",
   "USER",
   "LOGNAME",
@@ -48,21 +48,27 @@ export interface AgentEnvironmentOptions {
 
 /** The environment of an agent's process: an allow list, never the whole of the server's (it holds other keys). */
 export function agentEnvironment(agent: Agent, options: AgentEnvironmentOptions): Record<string, string> {
+  const environment = allowedEnvironment(agent, options);
+  environment.TMPDIR = options.temporaryFolder;
+  // git looks for a repository upwards: one the data directory happens to lie in is not the agent's to touch.
+  environment.GIT_CEILING_DIRECTORIES = dirname(options.temporaryFolder);
+  return { ...environment, ...options.extra, [trackingVariable]: options.runId };
+}
+
+/** What of the server's environment an agent's CLI may see, whatever it is started for. */
+export function allowedEnvironment(
+  agent: Agent,
+  { server, npmPrefix }: Pick<AgentEnvironmentOptions, "server" | "npmPrefix">,
+): Record<string, string> {
   const environment: Record<string, string> = {};
-  for (const [name, value] of Object.entries(options.server)) {
+  for (const [name, value] of Object.entries(server)) {
     if (value === undefined) continue;
     if (everyAgentSees.includes(name) || name.startsWith("LC_") || agent.environment.includes(name)) {
       environment[name] = value;
     }
   }
   environment.LANG ??= "C.UTF-8";
-  environment.PATH = [
-    join(options.npmPrefix, "bin"),
-    options.server.PATH ?? "/usr/local/bin:/usr/bin:/bin",
-  ].join(delimiter);
-  environment.NPM_CONFIG_PREFIX = options.npmPrefix;
-  environment.TMPDIR = options.temporaryFolder;
-  // git looks for a repository upwards: one the data directory happens to lie in is not the agent's to touch.
-  environment.GIT_CEILING_DIRECTORIES = dirname(options.temporaryFolder);
-  return { ...environment, ...options.extra, [trackingVariable]: options.runId };
+  environment.PATH = [join(npmPrefix, "bin"), server.PATH ?? "/usr/local/bin:/usr/bin:/bin"].join(delimiter);
+  environment.NPM_CONFIG_PREFIX = npmPrefix;
+  return environment;
 }

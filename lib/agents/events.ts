@@ -33,8 +33,11 @@ export type AgentEvent =
   | { type: "retry"; message: string; authentication: boolean }
   | { type: "warning"; message: string }
   | { type: "failure"; kind: FailureKind; message: string }
-  /** The turn is over. `structured` is the answer when the CLI hands it over as an object. */
-  | { type: "turn_completed"; text?: string; structured?: unknown };
+  /**
+   * The turn is over. `structured` is the answer when the CLI hands it over as an object. `exitCode` is what it may
+   * end with beside 0: some call it a failure that an answer has the wrong shape, which is the runner's to mend.
+   */
+  | { type: "turn_completed"; text?: string; structured?: unknown; exitCode?: number };
 
 /** Gives every tool result the name its call had. Made anew for each turn, as it remembers the calls. */
 export function nameTools(): (event: AgentEvent) => AgentEvent {

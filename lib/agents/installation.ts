@@ -1,10 +1,14 @@
+import { createHash } from "node:crypto";
 import { access, constants, stat } from "node:fs/promises";
-import { basename, delimiter, join } from "node:path";
+import { hostname, release } from "node:os";
+import { basename, delimiter, isAbsolute, join, resolve } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import type { Agent } from "./agent.ts";
+import { pinned } from "./manager/store.ts";
 
 /** Where a CLI lies and what it says of itself. */
 export interface Installation {
-  /** Absolute path of the executable. */
+  /** Absolute path of the executable; that of a managed version goes on to be this version after an upgrade. */
   path: string;
   source: "managed" | "path";
   /** First line of `--version`, reduced to the number where it has one; null when the CLI would not say. */
@@ -14,8 +18,20 @@ export interface Installation {
   /** Whether the CLI's own sandbox works on this machine (user namespaces, seccomp ... allow it), if it has one. */
   sandbox: "works" | "fails" | "none";
   error: string | null;
+  /** Names the file and what was asked of it: another one is another CLI. */
+  stamp: string;
   /** False when a probe was cut short, so that the answer may be another one next time. */
   final: boolean;
+}
+
+/** What a CLI said when it was last asked, as it is kept between two starts of the server. */
+export interface RememberedProbe {
+  stamp: string;
+  /** The machine its sandbox was tried on. */
+  machine: string;
+  version: string;
+  flags: string[];
+  sandbox: Installation["sandbox"];
 }
 
 export interface InstallationFinder {
@@ -23,15 +39,23 @@ export interface InstallationFinder {
   find(agent: Agent, options?: { maxAgeMs?: number }): Promise<Installation | null>;
 }
 
+export interface FinderOptions {
+  /** What was known of an engine's CLI before this process; asked once, and believed only of the same file. */
+  recall?(engine: string): Promise<RememberedProbe | null>;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
 const probeTimeoutMs = 20_000;
 
 /**
- * Looks for CLIs in the managed npm prefix first, then in PATH. A file (path, size, mtime)
- * is asked once for its version and its sandbox: some CLIs take over a second to say it.
+ * Looks for CLIs in the managed npm prefix first, then in PATH. A file (path, inode, size, times) is asked once for its
+ * version, its options and its sandbox: some CLIs take over a second to say it.
  */
 export function createInstallationFinder(
   npmPrefix: string,
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
+  { recall }: FinderOptions = {},
 ): InstallationFinder {
   const known = new Map<string, { stamp: string; installation: Promise<Installation> }>();
   const found = new Map<string, { at: number; installation: Promise<Installation> }>();
@@ -45,14 +69,18 @@ export function createInstallationFinder(
       if (recent && performance.now() - recent.at < maxAgeMs) return recent.installation;
       found.delete(agent.id);
       for (const [index, folder] of folders.entries()) {
-        const path = join(folder, agent.binary);
-        const stamp = await stampOf(path);
-        if (stamp === null) continue;
+        // An absolute path stays what it is.
+        const inPlace = resolve(folder, agent.binary);
+        const file = await stampOf(inPlace, agent);
+        if (file === null) continue;
+        const source = index === 0 && !isAbsolute(agent.binary) ? "managed" : "path";
+        const path = source === "managed" ? await pinned(npmPrefix, inPlace) : inPlace;
+        const stamp = `${path === inPlace ? "" : path} ${file}`.trim();
         const before = known.get(path);
         const installation =
           before?.stamp === stamp
             ? before.installation
-            : describe(agent, path, index === 0 ? "managed" : "path", environment);
+            : describe(agent, { path, source, stamp }, environment, recall);
         known.set(path, { stamp, installation });
         found.set(agent.id, { at: performance.now(), installation });
         // A probe that failed under load or ran out of time says nothing for good: it is asked again next time.
@@ -65,61 +93,116 @@ export function createInstallationFinder(
   };
 }
 
-async function stampOf(path: string): Promise<string | null> {
+/** What is worth keeping of a probe, or null when it told nothing for good. */
+export function rememberedProbe(installation: Installation): RememberedProbe | null {
+  const { version, final, stamp, flags, sandbox } = installation;
+  if (version === null || !final) return null;
+  return { stamp, machine: thisMachine(), version, flags: [...flags], sandbox };
+}
+
+/** What decides whether a sandbox works: kernel and user, and the container, whose host name is its id. */
+function thisMachine(): string {
+  return `${hostname()} ${release()} ${process.getuid?.() ?? ""}`.trim();
+}
+
+async function stampOf(path: string, agent: Agent): Promise<string | null> {
   try {
     await access(path, constants.X_OK);
     const info = await stat(path);
-    return info.isFile() ? `${info.ino}:${info.size}:${info.mtimeMs}` : null;
+    if (!info.isFile()) return null;
+    const asked = createHash("sha256").update(JSON.stringify([agent.helpArgs, agent.sandboxProbes]));
+    return `${info.ino}:${info.size}:${info.mtimeMs}:${info.ctimeMs}:${asked.digest("hex").slice(0, 12)}`;
   } catch {
     return null;
   }
 }
 
+type Place = Pick<Installation, "path" | "source" | "stamp">;
+
 async function describe(
   agent: Agent,
-  path: string,
-  source: "managed" | "path",
-  environment: Readonly<Record<string, string | undefined>>,
+  place: Place,
+  environment: Environment,
+  recall: FinderOptions["recall"],
 ): Promise<Installation> {
-  // Loaded when first needed: it is a third of what a start would read.
-  const { execa } = await import("execa");
-  const ask = (args: string[]) =>
-    execa(path, args, {
-      reject: false,
-      timeout: probeTimeoutMs,
-      killSignal: "SIGKILL",
-      stdin: "ignore",
-      maxBuffer: 64 * 1024,
-      // Neither question needs a key, and a broken binary gets none.
-      extendEnv: false,
-      env: { PATH: environment.PATH, HOME: environment.HOME },
-    });
-  const version = await ask(["--version"]);
-  const line = version.stdout.split("\n")[0]?.trim() ?? "";
-  if (version.failed || line === "") {
-    const how = version.exitCode === undefined ? (version.signal ?? "no exit") : `exit ${version.exitCode}`;
-    const error = `${basename(path)} --version did not answer (${how})`;
-    return {
-      path,
-      source,
-      version: null,
-      flags: new Set(),
-      sandbox: agent.sandboxProbe === null ? "none" : "fails",
-      error,
-      final: version.exitCode !== undefined,
-    };
+  const remembered = await recall?.(agent.id).catch(() => null);
+  if (remembered?.stamp === place.stamp) {
+    const sandbox =
+      remembered.machine === thisMachine()
+        ? { state: remembered.sandbox, final: true }
+        : await trySandbox(agent, place.path, environment);
+    const { version, flags } = remembered;
+    const { state, final } = sandbox;
+    return { ...place, version, flags: new Set(flags), sandbox: state, error: null, final };
+  }
+  const { version, error, final } = await askVersion(place.path, environment);
+  if (version === null) {
+    const sandbox = agent.sandboxProbes.length === 0 ? "none" : "fails";
+    return { ...place, version, flags: new Set(), sandbox, error, final };
   }
   const [help, sandbox] = await Promise.all([
-    agent.helpArgs === null ? null : ask(agent.helpArgs),
-    agent.sandboxProbe === null ? null : ask(agent.sandboxProbe),
+    agent.helpArgs === null ? null : ask(place.path, agent.helpArgs, environment),
+    trySandbox(agent, place.path, environment),
   ]);
   return {
-    path,
-    source,
-    version: /\d+\.\d+\.\d+[\w.+-]*/.exec(line)?.[0] ?? line,
+    ...place,
+    version,
     flags: new Set(`${help?.stdout ?? ""}\n${help?.stderr ?? ""}`.match(/--[a-z][a-z0-9-]*/g)),
-    sandbox: sandbox === null ? "none" : sandbox.failed ? "fails" : "works",
-    error: null,
-    final: [help, sandbox].every((answer) => answer === null || answer.exitCode !== undefined),
+    sandbox: sandbox.state,
+    error,
+    final: sandbox.final && (help === null || help.exitCode !== undefined),
   };
+}
+
+/** What `--version` of an executable prints: its first line, reduced to the number where it has one. */
+export async function askVersion(
+  path: string,
+  environment: Environment,
+): Promise<{ version: string | null; error: string | null; final: boolean }> {
+  const answer = await ask(path, ["--version"], environment);
+  const line = printable(answer.stdout.split("\n")[0] ?? "");
+  const final = answer.exitCode !== undefined;
+  if (!answer.failed && line !== "")
+    return { version: /\d+\.\d+\.\d+[\w.+-]*/.exec(line)?.[0] ?? line, error: null, final };
+  const how = answer.exitCode === undefined ? (answer.signal ?? "no exit") : `exit ${answer.exitCode}`;
+  return { version: null, error: `${basename(path)} --version did not answer (${how})`, final };
+}
+
+/** Without colours and control characters, and no longer than a version can be. */
+function printable(line: string): string {
+  return stripVTControlCharacters(line)
+    .replaceAll(/\p{Cc}/gu, "")
+    .trim()
+    .slice(0, 200);
+}
+
+async function ask(path: string, args: string[], environment: Environment) {
+  // Loaded when first needed: it is a third of what a start would read.
+  const { execa } = await import("execa");
+  return execa(path, args, {
+    reject: false,
+    timeout: probeTimeoutMs,
+    killSignal: "SIGKILL",
+    stdin: "ignore",
+    maxBuffer: 64 * 1024,
+    // None of the questions needs a key, and a broken binary gets none.
+    extendEnv: false,
+    env: { PATH: environment.PATH, HOME: environment.HOME },
+  });
+}
+
+/** The first spelling of the probe that ends well; a probe that was cut short says nothing for good. */
+async function trySandbox(
+  { sandboxProbes }: Agent,
+  path: string,
+  environment: Environment,
+): Promise<{ state: Installation["sandbox"]; final: boolean }> {
+  if (sandboxProbes.length === 0) return { state: "none", final: true };
+  let final = true;
+  for (const args of sandboxProbes) {
+    const answer = await ask(path, args, environment);
+    if (!answer.failed) return { state: "works", final: true };
+    final &&= answer.exitCode !== undefined;
+  }
+  return { state: "fails", final };
 }

@@ -7,8 +7,12 @@ export interface TurnSummary {
   finalText: string;
   structured: unknown;
   usage: Usage | null;
+  /** What `usage` counts since: a CLI that resumes a session may count the whole of it, or this turn alone. */
+  usageSince: "session" | "turn";
   failure: { kind: FailureKind; message: string } | null;
   completed: boolean;
+  /** What the CLI said it would end with; 0 when it said nothing. */
+  exitCode: number;
 }
 
 /** Longest answer that is kept, in UTF-16 units: a CLI that never stops talking costs this much memory. */
@@ -21,8 +25,10 @@ export function createTurnSummary(): { summary: TurnSummary; add(event: AgentEve
     finalText: "",
     structured: undefined,
     usage: null,
+    usageSince: "turn",
     failure: null,
     completed: false,
+    exitCode: 0,
   };
   let messageOpen = false;
   const hear = (text: string) => {
@@ -41,20 +47,26 @@ export function createTurnSummary(): { summary: TurnSummary; add(event: AgentEve
       }
       if (event.type !== "usage") messageOpen = false;
       if (event.type === "session") summary.sessionId = event.sessionId;
-      if (event.type === "usage") summary.usage = addUsage(summary.usage, event.usage, event.scope);
+      if (event.type === "usage" && event.scope === "total") {
+        summary.usage = event.usage;
+        summary.usageSince = "session";
+      }
+      if (event.type === "usage" && event.scope === "step")
+        summary.usage = addUsage(summary.usage, event.usage);
       if (event.type === "failure") summary.failure = { kind: event.kind, message: event.message };
       if (event.type === "turn_completed") {
         summary.completed = true;
         summary.structured = event.structured;
+        summary.exitCode = event.exitCode ?? 0;
         if (event.text !== undefined) hear(event.text);
       }
     },
   };
 }
 
-/** Adds a step to what was counted, or takes a session's total as it is. */
-function addUsage(before: Usage | null, now: Usage, scope: "total" | "step"): Usage {
-  if (before === null || scope === "total") return now;
+/** What was counted before and what came to it. */
+export function addUsage(before: Usage | null, now: Usage): Usage {
+  if (before === null) return now;
   return {
     input_tokens: before.input_tokens + now.input_tokens,
     cached_input_tokens: before.cached_input_tokens + now.cached_input_tokens,

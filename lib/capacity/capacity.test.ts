@@ -1,7 +1,9 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createCapacity } from "./capacity.ts";
-import { defaultCapacitySettings } from "./policy.ts";
+import { createEstimates } from "./estimates.ts";
+import { holdTask } from "./held-task.ts";
 import type { CapacityProbe } from "./probe.ts";
+import { defaultCapacitySettings } from "./settings.ts";
 
 const GIB = 1024 ** 3;
 
@@ -22,10 +24,26 @@ function machine(limitGib: number, usedGib: number, pidsUsed = 0): CapacityProbe
   };
 }
 
-function setUp(first: CapacityProbe) {
+/** @param perRun what the operator says that every run needs, in MiB; null leaves it to the engines */
+function setUp(first: CapacityProbe, perRun: number | null = 1024) {
   const probe = vi.fn(async () => first);
-  const capacity = createCapacity({ settings: defaultCapacitySettings, probe, intervalMs: 1000 });
-  return { capacity, probe };
+  const settings = { ...defaultCapacitySettings, estimatedMemPerRunMb: perRun };
+  const estimates = createEstimates({
+    settings,
+    builtIn: {
+      light: { memory_mib: 512, pids: 1, fds: 64 },
+      heavy: { memory_mib: 3072, pids: 1, fds: 64 },
+    },
+    store: { read: async () => null, write: async () => undefined },
+  });
+  const capacity = createCapacity({ settings, estimates, probe, intervalMs: 1000 });
+  const run = (engine: string) =>
+    holdTask(
+      capacity.gate,
+      undefined,
+      capacity.gate.reserve(() => estimates.need(engine)),
+    );
+  return { capacity, probe, estimates, run };
 }
 
 beforeEach(() => {
@@ -96,4 +114,88 @@ test("stop ends the readings, also one that is under way", async () => {
   capacity.stop();
   await vi.advanceTimersByTimeAsync(10_000);
   expect(probe).toHaveBeenCalledTimes(3);
+});
+
+describe("what runs need", () => {
+  test("is each engine's own where the operator does not say, and only so much runs at once", async () => {
+    const { capacity, run } = setUp(machine(8, 1), null);
+    await capacity.start();
+    expect(capacity.describe()).toMatchObject({
+      max_concurrent: 12,
+      decision: { limits: { memory: 12, pids: 12 } },
+      budget: { memory_mib: 6144, pids: 12, fds: null },
+      reserved: { memory_mib: 0, pids: 0, fds: 0 },
+      short_of: null,
+      engines: { heavy: { estimate: { memory_mib: 3072 }, source: { memory_mib: "built_in" }, samples: 0 } },
+    });
+    const runs = ["heavy", "light", "heavy", "light"].map(run);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(capacity.describe()).toMatchObject({
+      running: 2,
+      queued: 2,
+      reserved: { memory_mib: 3584, pids: 2, fds: 128 },
+      short_of: "memory_mib",
+    });
+    for (const { end } of runs) end();
+    await capacity.gate.onIdle();
+    capacity.stop();
+  });
+
+  test("is the same for every run where the operator says so", async () => {
+    const { capacity, run } = setUp(machine(8, 1), 1024);
+    await capacity.start();
+    const runs = Array.from({ length: 8 }, (_, index) => run(index % 2 === 0 ? "heavy" : "light"));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(capacity.describe()).toMatchObject({
+      running: 6,
+      queued: 2,
+      reserved: { memory_mib: 6144 },
+      engines: { heavy: { estimate: { memory_mib: 1024 }, source: { memory_mib: "setting" } } },
+    });
+    for (const { end } of runs) end();
+    await capacity.gate.onIdle();
+    capacity.stop();
+  });
+
+  test("has no budget where the machine could not be read: the fallback number alone rules", async () => {
+    const { capacity, probe, run } = setUp(machine(8, 1), null);
+    probe.mockRejectedValueOnce(new Error("no disk"));
+    await capacity.start();
+    expect(capacity.describe().budget).toEqual({ memory_mib: null, pids: null, fds: null });
+    const runs = ["heavy", "heavy", "heavy"].map(run);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(capacity.describe()).toMatchObject({ running: 2, queued: 1 });
+    for (const { end } of runs) end();
+    await capacity.gate.onIdle();
+    capacity.stop();
+  });
+
+  test("is held against a budget that follows the machine while runs are in flight", async () => {
+    const { capacity, probe, run } = setUp(machine(8, 1), null);
+    await capacity.start();
+    const runs = ["heavy", "heavy", "light", "light"].map(run);
+    probe.mockResolvedValue(machine(6, 5));
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(capacity.describe()).toMatchObject({ running: 2, queued: 2, budget: { memory_mib: 4096 } });
+    runs[0]?.end();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(capacity.describe()).toMatchObject({ running: 3, queued: 0, reserved: { memory_mib: 4096 } });
+    for (const { end } of runs) end();
+    await capacity.gate.onIdle();
+    capacity.stop();
+  });
+
+  test("makes the limit follow what the lightest engine was seen to need", async () => {
+    const { capacity, estimates } = setUp(machine(8, 1), null);
+    await capacity.start();
+    for (let runs = 0; runs < 5; runs += 1) {
+      await estimates.note("light", { memory_mib: 1229, pids: 1, fds: 64 }, true);
+    }
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(capacity.describe()).toMatchObject({
+      max_concurrent: 3,
+      decision: { bounded_by: "memory", limits: { memory: 3 } },
+    });
+    capacity.stop();
+  });
 });

@@ -1,19 +1,32 @@
-import { createGate, type Gate, type GateSnapshot } from "./gate.ts";
-import { type CapacityDecision, type CapacitySettings, decideCapacity } from "./policy.ts";
+import type { Budget, Need, Resource } from "./budget.ts";
+import type { EngineEstimate, Estimates } from "./estimates.ts";
+import { createGate } from "./gate.ts";
+import type { Gate, GateSnapshot } from "./gate-contract.ts";
+import { type CapacityDecision, decideCapacity, runBudget } from "./policy.ts";
 import { type CapacityProbe, failedProbe, withIdleUse } from "./probe.ts";
+import type { CapacitySettings } from "./settings.ts";
 
 export interface CapacityOptions {
   settings: CapacitySettings;
+  /** What runs need, engine by engine. */
+  estimates: Estimates;
   /** Reads the machine; normally `probeCapacity`. */
   probe: () => Promise<CapacityProbe>;
   /** Time between two readings, in ms. */
   intervalMs?: number;
 }
 
-/** The last reading as it was read, what was decided from it, and the gate's numbers. */
+/** The last reading as it was read, what was decided from it, the gate's numbers, and what they were made from. */
 export interface CapacityDescription extends GateSnapshot {
   probe: CapacityProbe;
   decision: CapacityDecision;
+  /** What all runs together may need; null: no limit. */
+  budget: Budget;
+  /** What the runs in slots are thought to need. */
+  reserved: Readonly<Need>;
+  /** What the first job in the queue waits for, when it is not a slot. */
+  short_of: Resource | null;
+  engines: Record<string, EngineEstimate>;
 }
 
 export interface Capacity {
@@ -25,10 +38,11 @@ export interface Capacity {
 }
 
 /** Keeps a gate as wide as the machine allows. Before `start` the gate has the fallback width. */
-export function createCapacity({ settings, probe, intervalMs = 15_000 }: CapacityOptions): Capacity {
+export function createCapacity(options: CapacityOptions): Capacity {
+  const { settings, estimates, probe, intervalMs = 15_000 } = options;
   let reading = failedProbe("Capacity has not been read yet.");
   let idleReading: CapacityProbe | undefined;
-  let decision = decideCapacity(reading, settings);
+  let decision = decideCapacity(reading, settings, estimates.lightest());
   let timer: NodeJS.Timeout | undefined;
   let started = false;
   const gate = createGate({ limit: decision.max_concurrent, maxQueueSize: settings.maxQueueSize });
@@ -38,8 +52,10 @@ export function createCapacity({ settings, probe, intervalMs = 15_000 }: Capacit
     reading = await read();
     if (idleBefore && gate.snapshot().running === 0) idleReading = reading;
     // Runs in flight must not lower the limit they run under, so what is in use is taken from the last idle reading.
-    decision = decideCapacity(idleReading ? withIdleUse(reading, idleReading) : reading, settings);
+    const idle = idleReading ? withIdleUse(reading, idleReading) : reading;
+    decision = decideCapacity(idle, settings, estimates.lightest());
     if (gate.limit !== decision.max_concurrent) gate.limit = decision.max_concurrent;
+    gate.budget = runBudget(idle, settings);
   }
 
   async function read(): Promise<CapacityProbe> {
@@ -70,6 +86,14 @@ export function createCapacity({ settings, probe, intervalMs = 15_000 }: Capacit
       started = false;
       clearTimeout(timer);
     },
-    describe: () => ({ probe: reading, decision, ...gate.snapshot() }),
+    describe: () => ({
+      probe: reading,
+      decision,
+      ...gate.snapshot(),
+      budget: gate.budget,
+      reserved: { ...gate.reserved },
+      short_of: gate.shortOf,
+      engines: estimates.describe(),
+    }),
   };
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { RunnerError } from "../errors.ts";
-import { createGate, type Gate } from "./gate.ts";
+import { createGate } from "./gate.ts";
+import type { Gate } from "./gate-contract.ts";
 import { holdTask, settle } from "./held-task.ts";
 
 function queueFull(gate: Gate): RunnerError {

@@ -1,102 +1,65 @@
 import pLimit from "p-limit";
 import { RunnerError } from "../errors.ts";
+import { addNeed, type Need, nothing, type Resource, shortOf, unlimited } from "./budget.ts";
+import type { Gate, GateOptions, Reservation } from "./gate-contract.ts";
+import { createLine } from "./line.ts";
+import { createRunTimes } from "./run-times.ts";
 
-export interface GateOptions {
-  /** Most tasks at once; an integer of 1 or more. */
-  limit: number;
-  /** Most places that may be held without a slot. */
-  maxQueueSize: number;
-  /** A clock in ms that never goes back; default `performance.now`. */
-  now?: () => number;
+interface Entry {
+  need: () => Need;
+  work: () => Promise<void>;
 }
 
-/** A place in the queue. It is held until `run` gets a slot or gives up, or until `release`. */
-export interface Reservation {
-  /**
-   * Waits for a slot, then runs `task` and gives its result. Aborting `signal` while it waits gives the place up at
-   * once and rejects with the signal's reason; once the task has begun, the signal is the task's own business.
-   */
-  run<T>(task: () => Promise<T>, options?: { signal?: AbortSignal }): Promise<T>;
-  /** Gives up a place that was never run; does nothing otherwise. */
-  release(): void;
-}
-
-export interface GateSnapshot {
-  running: number;
-  queued: number;
-  max_concurrent: number;
-  max_queue_size: number;
-}
-
-/** Lets so many tasks run at once and so many more wait, first come first served. */
-export interface Gate {
-  /** Most tasks at once. Lowering it stops nothing that runs; raising it starts waiting tasks. */
-  limit: number;
-  /** Takes a place, or throws QUEUE_FULL with the seconds after which to try again. */
-  reserve(): Reservation;
-  /** Takes a place even when the queue is full: for jobs that were let in before a restart. */
-  admit(): Reservation;
-  snapshot(): GateSnapshot;
-  /** Resolves when no place is held and nothing runs. */
-  onIdle(): Promise<void>;
-}
-
-/** Weight of the newest run in the moving average of run times. */
-const NEWEST_RUN_WEIGHT = 0.2;
-/** What a run is thought to take, in ms, before one has finished. */
-const UNKNOWN_RUN_MS = 30_000;
-const MAX_RETRY_AFTER_SECONDS = 300;
-
-/** Builds a gate over p-limit. */
-export function createGate({ limit, maxQueueSize, now = () => performance.now() }: GateOptions): Gate {
+/** Builds a gate over p-limit, which knows slots; the budget is the gate's own. */
+export function createGate(options: GateOptions): Gate {
+  const { limit, maxQueueSize, now = () => performance.now() } = options;
   const slots = pLimit(limit);
-  const waiting = new Set<() => Promise<void>>();
-  let line = waiting.values();
+  const line = createLine<Entry>();
+  const runTimes = createRunTimes();
+  const reserved: Need = { ...nothing };
+  let budget = options.budget ?? unlimited;
   let idleListeners: (() => void)[] = [];
   let running = 0;
   let queued = 0;
-  let tickets = 0;
-  let averageRunMs: number | undefined;
+  let called = false;
+  let lacking: Resource | null = null;
 
-  // p-limit cannot take an entry back, so what it queues is a ticket that serves whoever is first in line by then.
-  async function serveNext(): Promise<void> {
-    tickets -= 1;
-    const first = firstInLine();
+  // p-limit cannot take an entry back, so what it queues is one ticket that serves whoever is first in line by then.
+  function callNext(): void {
+    if (called || lacking !== null || line.size === 0) return;
+    called = true;
+    void slots(serveFirst);
+  }
+
+  function lookAgain(): void {
+    lacking = null;
+    callNext();
+  }
+
+  async function serveFirst(): Promise<void> {
+    called = false;
+    const first = line.first();
     if (first === undefined) return;
-    waiting.delete(first);
-    await first();
-  }
-
-  // The iterator sees entries added later, and does not walk over the deleted ones again as a fresh one would.
-  function firstInLine(): (() => Promise<void>) | undefined {
-    const next = line.next();
-    if (!next.done) return next.value;
-    line = waiting.values();
-    return line.next().value;
-  }
-
-  function joinLine(entry: () => Promise<void>): void {
-    waiting.add(entry);
-    // A ticket left over from someone who gave up serves this entry as well.
-    if (tickets >= waiting.size) return;
-    tickets += 1;
-    void slots(serveNext);
+    const need = first.need();
+    lacking = running === 0 ? null : shortOf(budget, reserved, need);
+    // The slot goes back. `lookAgain` follows when a run ends, the budget changes, or somebody in line gives up.
+    if (lacking !== null) return;
+    line.leave(first);
+    addNeed(reserved, need, 1);
+    queued -= 1;
+    running += 1;
+    callNext();
+    const startedAt = now();
+    await first.work();
+    runTimes.note(now() - startedAt);
+    addNeed(reserved, need, -1);
+    running -= 1;
+    lookAgain();
+    tellIdle();
   }
 
   function leaveQueue(): void {
     queued -= 1;
-    tellIdle();
-  }
-
-  async function occupySlot(work: () => Promise<void>): Promise<void> {
-    queued -= 1;
-    running += 1;
-    const startedAt = now();
-    await work();
-    const tookMs = now() - startedAt;
-    averageRunMs =
-      averageRunMs === undefined ? tookMs : averageRunMs + NEWEST_RUN_WEIGHT * (tookMs - averageRunMs);
-    running -= 1;
     tellIdle();
   }
 
@@ -107,37 +70,39 @@ export function createGate({ limit, maxQueueSize, now = () => performance.now() 
     for (const listener of listeners) listener();
   }
 
-  function wait<T>(task: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  function wait<T>(task: () => Promise<T>, need: () => Need, signal: AbortSignal | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
       const giveUp = () => {
-        waiting.delete(entry);
+        line.leave(entry);
         leaveQueue();
+        // Who comes next may be lighter than this one.
+        lookAgain();
         reject(signal?.reason);
       };
-      const entry = () => {
+      const work = async () => {
         signal?.removeEventListener("abort", giveUp);
-        return occupySlot(async () => {
-          try {
-            resolve(await task());
-          } catch (error) {
-            reject(error);
-          }
-        });
+        try {
+          resolve(await task());
+        } catch (error) {
+          reject(error);
+        }
       };
+      const entry = { need, work };
       if (signal?.aborted) return giveUp();
       signal?.addEventListener("abort", giveUp, { once: true });
-      joinLine(entry);
+      line.join(entry);
+      callNext();
     });
   }
 
-  function admit(): Reservation {
+  function admit(need: () => Need = () => nothing): Reservation {
     let held = true;
     queued += 1;
     return {
       async run(task, { signal } = {}) {
         if (!held) throw new Error("This reservation was already run or released.");
         held = false;
-        return wait(task, signal);
+        return wait(task, need, signal);
       },
       release() {
         if (!held) return;
@@ -147,11 +112,6 @@ export function createGate({ limit, maxQueueSize, now = () => performance.now() 
     };
   }
 
-  function retryAfterSeconds(): number {
-    const seconds = ((averageRunMs ?? UNKNOWN_RUN_MS) * queued) / slots.concurrency / 1000;
-    return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(seconds)));
-  }
-
   return {
     get limit() {
       return slots.concurrency;
@@ -159,16 +119,31 @@ export function createGate({ limit, maxQueueSize, now = () => performance.now() 
     set limit(value) {
       slots.concurrency = value;
     },
-    reserve() {
-      if (queued >= maxQueueSize && running + queued >= slots.concurrency) {
-        const seconds = retryAfterSeconds();
+    get budget() {
+      return budget;
+    },
+    set budget(value) {
+      budget = value;
+      lookAgain();
+    },
+    get reserved() {
+      return reserved;
+    },
+    get shortOf() {
+      return lacking;
+    },
+    reserve(need) {
+      const nothingFree = lacking !== null || running + queued >= slots.concurrency;
+      if (queued >= maxQueueSize && nothingFree) {
+        const atOnce = lacking === null ? slots.concurrency : running;
+        const seconds = runTimes.retryAfterSeconds(queued, atOnce);
         throw new RunnerError(
           "QUEUE_FULL",
           `The job queue is full: ${queued} waiting, ${running} running. Try again in ${seconds} s.`,
           { retryAfterSeconds: seconds },
         );
       }
-      return admit();
+      return admit(need);
     },
     admit,
     snapshot: () => ({

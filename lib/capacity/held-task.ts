@@ -1,5 +1,5 @@
 import { type Mock, vi } from "vitest";
-import type { Gate } from "./gate.ts";
+import type { Gate } from "./gate-contract.ts";
 
 export interface HeldTask {
   end: () => void;

@@ -1,9 +1,13 @@
 export { type Capacity, type CapacityDescription, type CapacityOptions, createCapacity } from "./capacity.ts";
-export { createGate, type Gate, type GateOptions, type GateSnapshot, type Reservation } from "./gate.ts";
 export {
-  type CapacityBound,
-  type CapacityDecision,
-  type CapacitySettings,
-  defaultCapacitySettings,
-} from "./policy.ts";
+  createEstimates,
+  type EngineEstimate,
+  type Estimates,
+  type EstimatesOptions,
+  type MeasuredNeed,
+} from "./estimates.ts";
+export { createGate } from "./gate.ts";
+export type { Gate, GateOptions, GateSnapshot, Reservation } from "./gate-contract.ts";
+export type { CapacityBound, CapacityDecision } from "./policy.ts";
 export { type CapacityProbe, type ProbeOptions, probeCapacity } from "./probe.ts";
+export { type CapacitySettings, defaultCapacitySettings } from "./settings.ts";

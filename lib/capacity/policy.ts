@@ -1,38 +1,6 @@
+import { type Budget, eachResource, type Need, type Resource, unlimited } from "./budget.ts";
 import type { CapacityProbe } from "./probe.ts";
-
-/** How much of the machine to use; every field is one `SKILL_RUNNER_*` environment variable. */
-export interface CapacitySettings {
-  /** Most runs at once, whatever the machine. */
-  maxConcurrentHardCap: number;
-  /** Most jobs that may wait for a slot. */
-  maxQueueSize: number;
-  /** Runs per core. */
-  cpuFactor: number;
-  /** MiB kept free, and MiB one run needs. */
-  memReserveMb: number;
-  estimatedMemPerRunMb: number;
-  /** File descriptors kept free, and descriptors one run needs. */
-  fdReserve: number;
-  estimatedFdPerRun: number;
-  /** Processes kept free, and processes one run needs. */
-  pidReserve: number;
-  estimatedPidPerRun: number;
-  /** Most runs at once when the machine could not be read. */
-  fallbackMaxConcurrent: number;
-}
-
-export const defaultCapacitySettings: Readonly<CapacitySettings> = {
-  maxConcurrentHardCap: 16,
-  maxQueueSize: 128,
-  cpuFactor: 0.75,
-  memReserveMb: 1024,
-  estimatedMemPerRunMb: 1024,
-  fdReserve: 256,
-  estimatedFdPerRun: 64,
-  pidReserve: 128,
-  estimatedPidPerRun: 1,
-  fallbackMaxConcurrent: 2,
-};
+import { type CapacitySettings, needBySetting } from "./settings.ts";
 
 export type CapacityBound = "cpu" | "memory" | "pids" | "fds" | "hard_cap" | "fallback";
 
@@ -57,15 +25,37 @@ interface Bound {
   reason: string;
 }
 
+/** What a resource leaves to all runs together (null: as much as they like), and how that came about. */
+interface Left {
+  amount: number | null;
+  sum: string;
+}
+
 const MIB = 1024 * 1024;
 
-/** Turns what the machine has into a number of runs: the least that any one resource allows, and at least 1. */
-export function decideCapacity(probe: CapacityProbe, settings: CapacitySettings): CapacityDecision {
+/**
+ * Turns what the machine has into a number of runs: the least that any one resource allows, and at least 1.
+ * @param lightest least that a run of any engine needs of each resource: more runs than that allows never fit
+ */
+export function decideCapacity(
+  probe: CapacityProbe,
+  settings: CapacitySettings,
+  lightest: Readonly<Need>,
+): CapacityDecision {
   const hardCap = bound("hard_cap", "hard cap", settings.maxConcurrentHardCap);
   const cpu = cpuBound(probe, settings);
-  const memory = memoryBound(probe, settings);
-  const pids = pidBound(probe, settings, hardCap);
-  const fds = fdBound(probe, settings, hardCap);
+  const left = leftOf(probe, settings);
+  const boundOf = (by: CapacityBound, resource: Resource, unit = "") => {
+    const found = left[resource];
+    if (found === null) return null;
+    if (found.amount === null) return hardCap;
+    const whose = needBySetting(settings)[resource] === null ? "per run of the lightest engine" : "per run";
+    const perRun = lightest[resource];
+    return bound(by, `${found.sum} / ${perRun}${unit} ${whose}`, found.amount / Math.max(1, perRun));
+  };
+  const memory = boundOf("memory", "memory_mib", " MiB");
+  const pids = boundOf("pids", "pids");
+  const fds = boundOf("fds", "fds");
   const limits = {
     cpu: cpu?.runs ?? null,
     memory: memory?.runs ?? null,
@@ -87,35 +77,47 @@ export function decideCapacity(probe: CapacityProbe, settings: CapacitySettings)
   return { max_concurrent: least.runs, reason: least.reason, bounded_by: least.by, limits };
 }
 
+/** What all runs together may need. Unlimited where the machine could not be read: then the fallback number rules. */
+export function runBudget(probe: CapacityProbe, settings: CapacitySettings): Budget {
+  const left = leftOf(probe, settings);
+  if (probe.cpu === null || Object.values(left).includes(null)) return unlimited;
+  return eachResource((resource) => {
+    const amount = left[resource]?.amount ?? null;
+    return amount === null ? null : Math.max(0, amount);
+  });
+}
+
+/** Null for a resource that could not be read. */
+function leftOf(
+  { memory, pids, fds }: CapacityProbe,
+  { memReserveMb, pidReserve, fdReserve }: CapacitySettings,
+): Record<Resource, Left | null> {
+  const available = memory && Math.floor(memory.available_bytes / MIB);
+  const used = pids?.used ?? 0;
+  const usedText = pids?.used === null ? "" : ` - ${used} used`;
+  return {
+    memory_mib:
+      available === null
+        ? null
+        : {
+            amount: available - memReserveMb,
+            sum: `memory: (${available} MiB available - ${memReserveMb} MiB reserve)`,
+          },
+    pids: pids && {
+      amount: pids.limit === null ? null : pids.limit - used - pidReserve,
+      sum: `pids: (limit ${pids.limit}${usedText} - ${pidReserve} reserve)`,
+    },
+    fds: fds && {
+      amount: fds.limit === null ? null : fds.limit - fdReserve,
+      sum: `fds: (limit ${fds.limit} - ${fdReserve} reserve)`,
+    },
+  };
+}
+
 function cpuBound({ cpu }: CapacityProbe, { cpuFactor }: CapacitySettings): Bound | null {
   if (cpu === null) return null;
   const cores = Math.round(cpu.cores * 100) / 100;
   return bound("cpu", `cpu: ${cores} cores x ${cpuFactor}`, cpu.cores * cpuFactor);
-}
-
-function memoryBound({ memory }: CapacityProbe, settings: CapacitySettings): Bound | null {
-  if (memory === null) return null;
-  const available = Math.floor(memory.available_bytes / MIB);
-  const { memReserveMb: reserve, estimatedMemPerRunMb: perRun } = settings;
-  const sum = `memory: (${available} MiB available - ${reserve} MiB reserve) / ${perRun} MiB per run`;
-  return bound("memory", sum, (available - reserve) / Math.max(1, perRun));
-}
-
-function pidBound({ pids }: CapacityProbe, settings: CapacitySettings, unlimited: Bound): Bound | null {
-  if (pids === null) return null;
-  if (pids.limit === null) return unlimited;
-  const { pidReserve: reserve, estimatedPidPerRun: perRun } = settings;
-  const used = pids.used === null ? "" : ` - ${pids.used} used`;
-  const sum = `pids: (limit ${pids.limit}${used} - ${reserve} reserve) / ${perRun} per run`;
-  return bound("pids", sum, (pids.limit - (pids.used ?? 0) - reserve) / Math.max(1, perRun));
-}
-
-function fdBound({ fds }: CapacityProbe, settings: CapacitySettings, unlimited: Bound): Bound | null {
-  if (fds === null) return null;
-  if (fds.limit === null) return unlimited;
-  const { fdReserve: reserve, estimatedFdPerRun: perRun } = settings;
-  const sum = `fds: (limit ${fds.limit} - ${reserve} reserve) / ${perRun} per run`;
-  return bound("fds", sum, (fds.limit - reserve) / Math.max(1, perRun));
 }
 
 /** `runs` may be a fraction or below 1; a machine however small still runs one at a time. */

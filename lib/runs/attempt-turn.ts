@@ -4,6 +4,7 @@ import { join } from "node:path";
 import {
   type Agent,
   type AgentEvent,
+  addUsage,
   agentEnvironment,
   type Installation,
   type TurnRequest,
@@ -13,9 +14,11 @@ import { describeAgentEvent } from "./agent-events.ts";
 import type { RunContext } from "./context.ts";
 import { turnPaths } from "./paths.ts";
 import { withPythonRuntime } from "./python-runtime.ts";
+import type { RunRecord } from "./record.ts";
 import type { RunProgress } from "./run-progress.ts";
 import { RunStopped } from "./stop-reason.ts";
 import { runTurn, type TurnOutcome } from "./turn.ts";
+import { mostOf } from "./usage-sampler.ts";
 
 /** Failed sign-ins a CLI may retry by itself before the run is ended: some go on for minutes. */
 const maxAuthRetries = 2;
@@ -80,6 +83,7 @@ export async function attemptTurn(
     logs,
     signal: stop.signal,
     graces: context.settings.killGraces,
+    sampler: context.sampler,
     stallMs: context.settings.stallTimeoutSeconds * 1000,
     onStall: () =>
       stop.abort(
@@ -92,10 +96,17 @@ export async function attemptTurn(
   });
   progress.note({
     session_id: outcome.summary.sessionId ?? run.session_id,
-    usage: outcome.summary.usage ?? run.usage,
+    usage: usageOf(run, outcome),
+    resources: mostOf(run.resources, outcome.resources),
   });
   writeFileSync(logs.meta, JSON.stringify(describeTurn(outcome, wrapped.args, parts.installation), null, 2));
   return outcome;
+}
+
+/** What the whole run used: some CLIs count on when they resume a session, others begin anew. */
+function usageOf({ usage: before }: RunRecord, { summary }: TurnOutcome): RunRecord["usage"] {
+  if (summary.usage === null) return before;
+  return summary.usageSince === "session" ? summary.usage : addUsage(before, summary.usage);
 }
 
 function listener(progress: RunProgress, stop: AbortController): (event: AgentEvent) => void {
@@ -119,6 +130,7 @@ function describeTurn(outcome: TurnOutcome, args: string[], installation: Instal
     duration_ms: Math.round(outcome.durationMs),
     session_id: outcome.summary.sessionId,
     usage: outcome.summary.usage,
+    resources: outcome.resources,
     failure: outcome.summary.failure,
   };
 }

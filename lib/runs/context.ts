@@ -1,11 +1,12 @@
 import type { Engines, SandboxIntent } from "../agents/index.ts";
-import type { Gate } from "../capacity/index.ts";
+import type { Estimates, Gate } from "../capacity/index.ts";
 import type { SkillRegistry, SkillValidators } from "../skills/index.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
 import type { KillGraces } from "./process-tree.ts";
 import type { ResultCache } from "./result-cache.ts";
 import type { RunSecrets } from "./run-secrets.ts";
 import type { RunStore } from "./run-store.ts";
+import type { UsageSampler } from "./usage-sampler.ts";
 
 /** What the log is told. The runtime hands in its logger; lib knows no logging library. */
 export interface Log {
@@ -43,6 +44,9 @@ export interface RunContext {
   validators: SkillValidators;
   engines: Engines;
   gate: Gate;
+  /** What runs need, which is corrected by what they took. */
+  estimates: Estimates;
+  sampler: UsageSampler;
   /** Serialises what callers do to one job (upload, cancel, delete). */
   locked: KeyedLock;
   /** A new ULID, greater than every one before. */

@@ -2,7 +2,7 @@ export type { Log, RunContext, RunSettings } from "./context.ts";
 export { type RunEvent, runEvent } from "./event-log.ts";
 export { createKeyedLock } from "./keyed-lock.ts";
 export { runtimeOptions } from "./options.ts";
-export { runError, runWarning, usage } from "./record.ts";
+export { resources, runError, runWarning, usage } from "./record.ts";
 export { createResultCache } from "./result-cache.ts";
 export { runResult } from "./run-result.ts";
 export { createRunSecrets } from "./run-secrets.ts";
@@ -11,3 +11,4 @@ export { createRuns, type Runs } from "./runs.ts";
 
 export { runStatus } from "./transitions.ts";
 export type { UploadLimits } from "./upload.ts";
+export { createUsageSampler } from "./usage-sampler.ts";

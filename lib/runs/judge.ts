@@ -43,7 +43,7 @@ export function judgeTurn(
         : "";
     return { code: codes[summary.failure.kind], message: `${summary.failure.message}${advice}` };
   }
-  if (outcome.exitCode !== 0) {
+  if (outcome.exitCode !== 0 && outcome.exitCode !== summary.exitCode) {
     const how = outcome.signal === null ? `with code ${outcome.exitCode}` : `by ${outcome.signal}`;
     return {
       code: "PROCESS_EXIT_NONZERO",

@@ -25,6 +25,15 @@ export const usage = z.object({
   cost_usd: z.number().nullable(),
 });
 
+/** What the processes of a run took at most, all together; samples are a second apart. */
+export const resources = z.object({
+  peak_memory_mib: z.int().describe("Their memory in MiB; what several of them share counts once."),
+  peak_processes: z.int(),
+  peak_threads: z.int().describe("Threads of all of them, main threads included: what a pids limit counts."),
+  peak_descriptors: z.int().nullable().describe("Open file descriptors; null where they could not be seen."),
+});
+export type Resources = z.infer<typeof resources>;
+
 /** What the storage holds of a run: the one truth about its state. Files of the run lie in its folder (`paths.ts`). */
 export const runRecord = z.object({
   request_id: z.string(),
@@ -52,6 +61,8 @@ export const runRecord = z.object({
   session_id: z.string().nullable(),
   cli_version: z.string().nullable(),
   usage: usage.nullable(),
+  /** Null when nothing was measured: too short a run, or no /proc. Records of older versions do not have it. */
+  resources: resources.nullable().default(null),
   cache_hit: z.boolean(),
   cached_from: z.string().nullable(),
   warnings: z.array(runWarning),
@@ -72,6 +83,7 @@ export const untouched = {
   session_id: null,
   cli_version: null,
   usage: null,
+  resources: null,
   cache_hit: false,
   cached_from: null,
   warnings: [],

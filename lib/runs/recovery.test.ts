@@ -23,6 +23,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
+const resources = { peak_memory_mib: 180, peak_processes: 3, peak_threads: 30, peak_descriptors: 80 };
 const now = new Date().toISOString();
 const record = (status: RunRecord["status"]): RunRecord => ({
   request_id: ulid(),
@@ -52,7 +53,7 @@ async function crashedAfterTelling(run: RunRecord, told: RunRecord["status"][]) 
   await store.create(run);
   const forgetful = { ...store, save: async () => undefined };
   const progress = await openRunProgress(forgetful, dataDir, run);
-  for (const status of told) await progress.become(status, "test", { attempt: 1 });
+  for (const status of told) await progress.become(status, "test", { attempt: 1, resources });
   await progress.close();
 
   const started: string[] = [];
@@ -100,6 +101,7 @@ test("told to have succeeded, stored as running: has succeeded, and is told of o
   const { run, started, unfinished, events } = await crashedAfterTelling(record("running"), ["succeeded"]);
   expect(run.status).toBe("succeeded");
   expect(run.finished_at).not.toBeNull();
+  expect(run.resources).toEqual(resources);
   expect({ started, unfinished }).toEqual({ started: [], unfinished: [] });
   expect(events).toHaveLength(1);
 });

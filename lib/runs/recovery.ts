@@ -23,8 +23,16 @@ async function caughtUp(context: RunContext, run: RunRecord): Promise<RunRecord>
   const ahead = { ...run, status: told.to, updated_at: told.updated_at };
   if (told.to === "running") return { ...ahead, attempt: run.attempt + 1, started_at: told.updated_at };
   if (told.terminal === undefined) return ahead;
-  const { error, diagnostics, turns, usage } = told.terminal;
-  const ended = { ...ahead, error, warnings: diagnostics, turns, usage, finished_at: told.updated_at };
+  const { error, diagnostics, turns, usage, resources } = told.terminal;
+  const ended = {
+    ...ahead,
+    error,
+    warnings: diagnostics,
+    turns,
+    usage,
+    resources,
+    finished_at: told.updated_at,
+  };
   await context.store.save(ended);
   return ended;
 }
@@ -65,7 +73,10 @@ function requeue(context: RunContext, scheduler: Scheduler, run: RunRecord): voi
     recovered_at: new Date().toISOString(),
   };
   // It was admitted once: a full queue is no reason to lose it now.
-  scheduler.start(recovered, context.gate.admit());
+  scheduler.start(
+    recovered,
+    context.gate.admit(() => context.estimates.need(run.engine)),
+  );
 }
 
 async function failInterrupted(context: RunContext, run: RunRecord): Promise<void> {

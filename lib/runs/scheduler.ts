@@ -99,10 +99,23 @@ async function attempt(context: RunContext, queued: RunRecord, controller: Abort
       context.log.error({ err: error, run: queued.request_id }, "a run failed inside the server");
       return emptyResult("failed", internalFailure(error));
     });
+    await learnNeed(context, progress.run, result);
     await finishAtLast(context, progress, result);
   } finally {
     await progress.close();
   }
+}
+
+// What the engine's next runs are thought to need. It can be learnt again, so it may not keep the run from ending.
+async function learnNeed({ estimates, log }: RunContext, run: RunRecord, result: RunResult): Promise<void> {
+  const { resources: took } = run;
+  if (took === null) return;
+  const need = { memory_mib: took.peak_memory_mib, pids: took.peak_threads, fds: took.peak_descriptors };
+  await estimates
+    .note(run.engine, need, result.status === "success")
+    .catch((error: unknown) =>
+      log.warn({ err: error, run: run.request_id }, "what a run took could not be stored"),
+    );
 }
 
 // A full disk must not leave a run in limbo: its end is stored when there is space again.

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseLine, runEvent } from "./event-log.ts";
-import { type RunRecord, runError, runWarning, usage } from "./record.ts";
+import { type RunRecord, resources, runError, runWarning, usage } from "./record.ts";
 import { readTail } from "./tail.ts";
 import { isTerminal, type RunStatus, runStatus } from "./transitions.ts";
 
@@ -19,6 +19,7 @@ const stateChange = z.object({
       diagnostics: z.array(runWarning),
       turns: z.int(),
       usage: usage.nullable(),
+      resources: resources.nullable().default(null),
     })
     .optional(),
 });
@@ -27,7 +28,14 @@ export type StateChange = z.infer<typeof stateChange>;
 /** @param run the record after the change */
 export function describeStateChange(run: RunRecord, from: RunStatus, trigger: string): StateChange {
   const { status, error, warnings, turns, updated_at } = run;
-  const terminal = { status, error, diagnostics: warnings, turns, usage: run.usage };
+  const terminal = {
+    status,
+    error,
+    diagnostics: warnings,
+    turns,
+    usage: run.usage,
+    resources: run.resources,
+  };
   return { from, to: status, trigger, updated_at, ...(isTerminal(status) ? { terminal } : {}) };
 }
 

@@ -85,5 +85,5 @@ export function assertAccepting(context: RunContext): void {
 /** A place in the queue, taken before anything is written: a refusal leaves nothing behind. */
 export async function reserve(context: RunContext, engine: string): Promise<Reservation> {
   await context.engines.installed(engine);
-  return context.gate.reserve();
+  return context.gate.reserve(() => context.estimates.need(engine));
 }

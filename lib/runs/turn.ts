@@ -7,6 +7,8 @@ import { createTurnSummary, nameTools, trackingVariable } from "../agents/index.
 import { boundedLog } from "./bounded-log.ts";
 import { createLineSplitter } from "./line-splitter.ts";
 import { endProcessGroup, type KillGraces, sweepByEnvironment } from "./process-tree.ts";
+import type { Resources } from "./record.ts";
+import type { UsageSampler } from "./usage-sampler.ts";
 
 export interface TurnOptions {
   agent: Agent;
@@ -27,6 +29,7 @@ export interface TurnOptions {
   /** Aborting ends the whole process group. */
   signal: AbortSignal;
   graces: KillGraces;
+  sampler: UsageSampler;
   /** Milliseconds without any output after which `onStall` is called; 0 waits for ever. */
   stallMs: number;
   onStall(): void;
@@ -41,6 +44,8 @@ export interface TurnOutcome {
   /** The process could not be started at all. */
   spawnError: string | null;
   durationMs: number;
+  /** What its processes took at most; null when it was too short to tell. */
+  resources: Resources | null;
 }
 
 const stderrTail = 64 * 1024;
@@ -93,6 +98,10 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     reject: false,
     stripFinalNewline: false,
   });
+  const endWatch =
+    child.pid === undefined
+      ? () => null
+      : options.sampler.watch(child.pid, `${trackingVariable}=${options.runId}`);
   const spoken = agent.converse === undefined ? null : new PassThrough();
   child.stdout.on("data", (chunk: Buffer) => {
     stall.restart();
@@ -130,6 +139,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     void converse(options, { input: child.stdin, output: spoken, take }).finally(stop);
   }
   const result = await child;
+  const resources = endWatch();
   stall.stop();
   signal.removeEventListener("abort", stop);
   if (child.pid !== undefined && ending === undefined) {
@@ -145,12 +155,15 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     const explained = agent.explainStderr(lastWords);
     if (explained) take(explained);
   }
+  // A CLI that was spoken with to the end was ended by us: how it took that says nothing.
+  const spokenToEnd = spoken !== null && summary.completed;
   return {
     summary,
-    exitCode: result.exitCode ?? null,
-    signal: result.signal ?? null,
+    exitCode: spokenToEnd ? 0 : (result.exitCode ?? null),
+    signal: spokenToEnd ? null : (result.signal ?? null),
     spawnError: child.pid === undefined ? spawnReason(result.cause) : null,
     durationMs: performance.now() - started,
+    resources,
   };
 }
 

@@ -47,6 +47,7 @@ export function describeRun(run: RunRecord) {
     turns: run.turns,
     session_id: run.session_id,
     usage: run.usage,
+    resources: run.resources,
     upload_required: run.status === "created",
     uploads: run.uploads,
   };

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { agents } from "../../lib/agents/index.ts";
 import { plainPackage } from "../harness.ts";
 import { expectProblem, type HttpServer, type Sent, startHttp } from "./http-server.ts";
 
@@ -7,7 +8,11 @@ let before: string[];
 beforeAll(async () => {
   server = await startHttp({ env: { SKILL_RUNNER_MAX_BODY_BYTES: "100000" } });
   await server.harness.writeSkill("talks", plainPackage("talks", { execution_modes: ["interactive"] }));
-  await server.harness.writeSkill("elsewhere", plainPackage("elsewhere", { unsupported_engines: ["codex"] }));
+  const everyEngine = agents.map(({ id }) => id);
+  await server.harness.writeSkill(
+    "elsewhere",
+    plainPackage("elsewhere", { unsupported_engines: everyEngine }),
+  );
   await server.harness.writeSkill("broken", { ...plainPackage("broken"), "assets/output.schema.json": "{" });
   before = await server.stored();
 });

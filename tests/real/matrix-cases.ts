@@ -89,9 +89,9 @@ export const matrixCases: Record<string, MatrixCase> = {
 const twoAtOnce: ModelStep[] = [{ kind: "delay", ms: 500, next: write }, answer(done)];
 const repairPrompt = "last answer cannot be accepted";
 
-/** The words that stand in one run's prompts and in no other's. */
+/** The words that stand in one run's prompts and in no other's, nor in those of another test process. */
 export function wordsOf(name: string, run: number): string {
-  return `CASE-${name.replaceAll(" ", "-")}-run-${run}-`;
+  return `CASE-${name.replaceAll(" ", "-")}-run-${process.pid}${String(run).padStart(4, "0")}-`;
 }
 
 /** Plays the case whose words stand in the conversation. */

@@ -28,7 +28,17 @@ export interface MatrixServer {
 
 const root = join(import.meta.dirname, "../..");
 
-export async function startMatrixServer(agentIds: string[], npmPrefix: string): Promise<MatrixServer> {
+/** An agent defined for the test: how it is started, and which built-in agent's endpoint and models it has. */
+export interface AcpUnderTest {
+  definition: { command: string } & Record<string, unknown>;
+  endpointOf: string;
+}
+
+export async function startMatrixServer(
+  agentIds: string[],
+  npmPrefix: string,
+  acpAgents: Record<string, AcpUnderTest> = {},
+): Promise<MatrixServer> {
   await mkdir(join(root, "data"), { recursive: true });
   // Not below /tmp: a sandbox may let tools write there.
   const folder = await mkdtemp(join(root, "data/matrix-"));
@@ -42,11 +52,20 @@ export async function startMatrixServer(agentIds: string[], npmPrefix: string): 
   await mkdir(home);
   const endpoints = new Map<string, Endpoint>();
   for (const id of agentIds) endpoints.set(id, await prepareEndpoint(id, model.url, home));
+  const definitions: Record<string, object> = {};
+  for (const [id, { definition, endpointOf }] of Object.entries(acpAgents)) {
+    const endpoint = await prepareEndpoint(endpointOf, model.url, home);
+    endpoints.set(id, endpoint);
+    definitions[id] = { ...definition, environment: Object.keys(endpoint.env) };
+  }
+  const acpFile = join(folder, "acp_agents.json");
+  await writeFile(acpFile, JSON.stringify({ agents: definitions }));
   const server = await startBuiltServer({
     HOME: home,
     SKILL_RUNNER_DATA_DIR: join(folder, "data"),
     SKILL_RUNNER_SKILLS_DIR: join(folder, "skills"),
     NPM_CONFIG_PREFIX: npmPrefix,
+    SKILL_RUNNER_ACP_AGENTS: acpFile,
     SKILL_RUNNER_CPU_FACTOR: "2",
     SKILL_RUNNER_MAX_REPAIR_TURNS: "1",
     ...Object.assign({}, ...[...endpoints.values()].map(({ env }) => env)),

@@ -1,11 +1,10 @@
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { commandLines } from "../command-lines.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { endpoints } from "../endpoints.ts";
-import { type MatrixCase, matrixCases } from "./matrix-cases.ts";
+import { matrixCases } from "./matrix-cases.ts";
+import { play } from "./matrix-play.ts";
 import { type MatrixResults, writeResults } from "./matrix-results.ts";
-import { type MatrixServer, type SubmittedRun, startMatrixServer } from "./matrix-server.ts";
+import { type MatrixServer, startMatrixServer } from "./matrix-server.ts";
 
 /**
  * Every agent CLI against every way a run can go: the real CLIs, the built server over real HTTP, and a scripted model on
@@ -41,7 +40,7 @@ describe.each(agentIds)("%s", (engine) => {
   });
 
   test.each(Object.entries(matrixCases))("%s", (name, matrixCase) =>
-    record(name, () => play(engine, name, matrixCase)),
+    record(name, () => play(matrix, engine, name, matrixCase)),
   );
 
   test(twoAtOnce, () =>
@@ -55,45 +54,3 @@ describe.each(agentIds)("%s", (engine) => {
     }),
   );
 });
-
-async function play(engine: string, name: string, expected: MatrixCase): Promise<void> {
-  const { server } = matrix;
-  const run = await matrix.submit(engine, name, { runtime_options: expected.options ?? {} });
-  const started = Date.now();
-  explainFailure(run);
-  if (expected.cancelWhen !== undefined) await cancelInTool(run);
-  const { job, result } = await matrix.end(run);
-  const { status, error, turns } = job;
-  expect({ status, code: error?.code }).toEqual({ status: expected.status, code: expected.code });
-  expect(Date.now() - started).toBeLessThan(expected.withinMs ?? 60_000);
-  if (expected.data !== undefined) expect(result.data).toEqual(expected.data);
-  if (expected.turns !== undefined) expect(turns).toBe(expected.turns);
-  if (expected.remembers !== undefined) {
-    expect(JSON.stringify(matrix.requestsOf(run).at(-1)?.raw)).toContain(expected.remembers);
-  }
-  if (expected.artifact === undefined) return;
-  const artifact = await fetch(`${server.url}/v1/jobs/${run.id}/artifacts/artifacts/report.md`);
-  expect(await artifact.text()).toBe(expected.artifact);
-  expect(job.usage.input_tokens).toBeGreaterThan(0);
-  const { events } = (await server.json("GET", `/v1/jobs/${run.id}/events/history`)).body;
-  const shell = events.filter(({ type }: { type: string }) => type === "assistant.command_execution");
-  expect(shell.map(({ data }: { data: { phase: string } }) => data.phase)).toEqual(["started", "completed"]);
-}
-
-async function cancelInTool(run: SubmittedRun): Promise<void> {
-  const tools = async () => (await commandLines()).filter((line) => line.includes(run.words));
-  while ((await tools()).length === 0) await sleep(50);
-  const { body } = await matrix.server.json("POST", `/v1/jobs/${run.id}/cancel`);
-  expect(body).toMatchObject({ status: "canceled", accepted: true });
-  expect(await tools()).toEqual([]);
-}
-
-/** What one wants to see of a run that did not go as expected. */
-function explainFailure({ id }: SubmittedRun): void {
-  onTestFinished(async ({ task }) => {
-    if (task.result?.state !== "fail") return;
-    const { stdout, stderr } = (await matrix.server.json("GET", `/v1/jobs/${id}/logs`)).body;
-    const { body: job } = await matrix.server.json("GET", `/v1/jobs/${id}`);
-    console.error(`${JSON.stringify(job)}\nstdout: ${stdout.slice(-3000)}\nstderr: ${stderr.slice(-2000)}`);
-  });
-}

@@ -40,7 +40,7 @@ export const codex: Agent = {
     outputSchema: true,
     efforts: ["minimal", "low", "medium", "high", "xhigh", "max", "ultra"],
   },
-  estimate: { memoryMiB: 256, processes: 4, descriptors: 64 },
+  estimate: { memoryMiB: 224, processes: 56, descriptors: 104 },
   models: codexModels,
   modelProbe: null,
   skillConfigFile: "codex_config.toml",

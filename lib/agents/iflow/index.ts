@@ -1,0 +1,76 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Agent, TurnRequest } from "../agent.ts";
+import { iflowSettings } from "./config.ts";
+import { iflowModels } from "./models.ts";
+import { explainIflowStderr, readIflow } from "./stream.ts";
+
+/**
+ * iFlow CLI, a fork of gemini's, driven in its text mode (https://platform.iflow.cn/en/cli). Its vendor took the
+ * package from npm and closed the service; versions that people still have speak to any OpenAI-compatible endpoint.
+ * Written from what is published about 0.5.19 and tried with a stand-in (`tests/iflow-stand-in`) only.
+ */
+export const iflow: Agent = {
+  id: "iflow",
+  title: "iFlow CLI",
+  npmPackage: "@iflow-ai/iflow-cli",
+  knownGoodVersion: null,
+  unavailable:
+    "Its vendor has withdrawn @iflow-ai/iflow-cli from npm: " +
+    "put an iflow executable you have into the bin folder of the npm prefix, or into PATH.",
+  binary: "iflow",
+  skillsFolder: ".iflow/skills",
+  invokeLine: (skillId) => `Invoke skill named ${skillId}`,
+  credentialFiles: [".iflow/iflow_accounts.json", ".iflow/oauth_creds.json"],
+  credentialRule: "all",
+  homes: [{ config: "iflow", home: ".iflow" }],
+  // IFLOW_HOME moves sessions and logs, but not the settings.
+  configVariable: null,
+  bootstrapFiles: { "iflow/settings.json": `${JSON.stringify({ selectedAuthType: "iflow" }, null, 2)}\n` },
+  environment: ["IFLOW_API_KEY", "IFLOW_BASE_URL", "IFLOW_MODEL_NAME"],
+  keyVariables: ["IFLOW_API_KEY"],
+  // It ends with an error for an option it does not know.
+  helpArgs: ["--help"],
+  sandboxProbes: [],
+  capabilities: { resume: true, outputSchema: false, efforts: [] },
+  // Those of gemini: nobody has measured it.
+  estimate: { memoryMiB: 320, processes: 3, descriptors: 64 },
+  models: iflowModels,
+  modelProbe: null,
+  skillConfigFile: "iflow_settings.json",
+  command(turn) {
+    const takes = (flag: string) => turn.cli.flags.size === 0 || turn.cli.flags.has(flag);
+    // No -p: the prompt comes on stdin alone.
+    const args = ["--yolo"];
+    if (takes("--thinking")) args.push("--thinking");
+    if (takes("--output-file")) args.push("--output-file", infoFile(turn));
+    if (turn.model !== null) args.push("--model", turn.model);
+    if (turn.sessionId !== null) args.push("--resume", turn.sessionId);
+    return {
+      args,
+      env: {
+        // What -p would have set.
+        IFLOW_NON_INTERACTIVE: "true",
+        // iflow reads .env files of the workspace and above it, but only for variables that are not set.
+        ...(turn.model === null ? {} : { IFLOW_MODEL_NAME: turn.model }),
+      },
+      files: {
+        [join(turn.workspace, ".iflow/settings.json")]: `${JSON.stringify(iflowSettings(turn), null, 2)}\n`,
+      },
+    };
+  },
+  read: (turn) => readIflow(() => readText(infoFile(turn))),
+  explainStderr: explainIflowStderr,
+};
+
+function infoFile(turn: TurnRequest): string {
+  return join(turn.turnDir, "execution-info.json");
+}
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
+}

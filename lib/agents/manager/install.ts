@@ -1,0 +1,110 @@
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import type { Agent } from "../agent.ts";
+import { askVersion } from "../installation.ts";
+import { type LockOptions, withInstallLock } from "./lock.ts";
+import { type NpmOptions, type OutputStream, runNpm } from "./npm.ts";
+import { assertReplaceable, newVersionFolder, remove, useVersion } from "./store.ts";
+
+export interface InstallOptions extends LockOptions {
+  npmPrefix: string;
+  /** Exact version or tag; the known-good one when not given. */
+  version?: string | null;
+  environment: Readonly<Record<string, string | undefined>>;
+  /** npm is ended after this long. */
+  timeoutMs?: number;
+  onOutput?(stream: OutputStream, text: string): void;
+}
+
+/** Why an install did not come about. What was installed before is untouched. */
+export class InstallFailed extends Error {
+  override readonly name = "InstallFailed";
+  /** npm's, when it was npm that failed. */
+  readonly exitCode: number | null;
+
+  constructor(message: string, exitCode: number | null = null) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+const defaultTimeoutMs = 20 * 60_000;
+
+/**
+ * Installs an agent's CLI from npm into the managed prefix: beside what is there, tried, and only then put into its
+ * place in one step. Resolves with the version it says it has.
+ * @throws InstallFailed
+ */
+export async function installAgent(agent: Agent, options: InstallOptions): Promise<string> {
+  const { npmPrefix } = options;
+  const version = options.version ?? agent.knownGoodVersion;
+  const packageName = agent.npmPackage;
+  if (packageName === null || version === null)
+    throw new InstallFailed(agent.unavailable ?? `The ${agent.title} does not come from npm.`);
+  try {
+    return await withInstallLock(npmPrefix, options, async ({ guard }) => {
+      await assertReplaceable(npmPrefix, agent.binary);
+      const folder = await newVersionFolder(npmPrefix, agent.id, version);
+      try {
+        await load(packageName, version, folder, { ...options, onGroup: guard });
+        const told = await tryOut(agent, folder, options.environment);
+        options.signal?.throwIfAborted();
+        await useVersion(npmPrefix, packageName, folder);
+        return told;
+      } catch (error) {
+        await remove(folder);
+        throw error;
+      }
+    });
+  } catch (error) {
+    if (error instanceof InstallFailed) throw error;
+    throw new InstallFailed(error instanceof Error ? error.message : String(error));
+  }
+}
+
+type LoadOptions = Omit<NpmOptions, "cwd" | "timeoutMs"> & { timeoutMs?: number };
+
+async function load(packageName: string, version: string, folder: string, options: LoadOptions) {
+  const spec = `${packageName}@${version}`;
+  const outcome = await runNpm(
+    [
+      "install",
+      "--global",
+      "--prefix",
+      folder,
+      // Some CLIs fetch or place their binary in a postinstall script; npm 12 runs only those that are named.
+      `--allow-scripts=${packageName}`,
+      "--no-fund",
+      "--no-audit",
+      "--no-update-notifier",
+      spec,
+    ],
+    { timeoutMs: defaultTimeoutMs, ...options, cwd: folder },
+  );
+  if (outcome.exitCode === 0) return;
+  const why = outcome.trouble ?? `exit ${outcome.exitCode}`;
+  const words = reasonOf(outcome.lastWords);
+  throw new InstallFailed(
+    `npm could not install ${spec} (${why})${words === "" ? "" : `: ${words}`}`,
+    outcome.exitCode,
+  );
+}
+
+/** What npm says of an error, without where its log lies; or the end of whatever it said. */
+function reasonOf(lastWords: string): string {
+  const lines = lastWords.split("\n").map((line) => line.trim());
+  const errors = lines.flatMap((line) => /^npm (?:error|ERR!) ?(.*)/.exec(line)?.[1] ?? []);
+  const telling = errors.filter((line) => line !== "" && !line.startsWith("A complete log"));
+  return (telling.length > 0 ? telling.join(" ") : lines.slice(-5).join(" ")).slice(0, 1_000);
+}
+
+/** A version that cannot say its own version is not put into use. */
+async function tryOut(agent: Agent, folder: string, environment: InstallOptions["environment"]) {
+  const path = join(folder, "bin", agent.binary);
+  await access(path).catch(() => {
+    throw new InstallFailed(`The package ${agent.npmPackage} has no command "${agent.binary}" (any more).`);
+  });
+  const { version, error } = await askVersion(path, environment);
+  if (version === null) throw new InstallFailed(`It was installed but does not run here: ${error}`);
+  return version;
+}
