@@ -56,7 +56,7 @@ export const environment = z.object({
       "JSON file that defines agents which speak the Agent Client Protocol. Unset: acp_agents.json in SKILL_RUNNER_AGENT_CONFIG_DIR, if it is there.",
     ),
   SKILL_RUNNER_BOOTSTRAP_ENGINES: read(parseEngineSelection)
-    .default("all")
+    .prefault("all")
     .describe(
       'Engines that `scripts/agent_manager.sh --ensure` installs: "all" that can be had, "none", or a comma list.',
     ),

@@ -52,7 +52,7 @@ function factsTable(agents: readonly Agent[]): string {
     ["sandbox of its own", (agent) => (agent.sandboxProbes.length > 0 ? "yes" : "no")],
     [
       "a run needs about",
-      (agent) => `${agent.estimate.memoryMiB} MiB, ${agent.estimate.processes} processes`,
+      (agent) => `${agent.estimate.memoryMiB} MiB, ${agent.estimate.processes} processes and threads`,
     ],
   ];
   return markdownTable(

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { chmod, cp, mkdir, mkdtemp, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { agents } from "../lib/agents/index.ts";
 import {
@@ -9,6 +10,7 @@ import {
   fakeCodex,
   startRegistry,
 } from "../lib/agents/manager/npm-registry.test-support.ts";
+import { startBuiltServer } from "./server-process.ts";
 
 const root = join(import.meta.dirname, "..");
 let folder: string;
@@ -221,6 +223,33 @@ describe("agent_manager.sh", () => {
     const checkout = await run(join(root, "scripts/agent_manager.sh"), ["--help"]);
     expect(checkout).toMatchObject({ code: 0, stdout: expect.stringContaining("--ensure") });
   });
+});
+
+test("the server writes the status at its start too, and asks no CLI again that has not changed", async () => {
+  const log = join(folder, "asked");
+  const { PATH, HOME, NPM_CONFIG_PREFIX, SKILL_RUNNER_DATA_DIR } = environment();
+  let kept: Awaited<ReturnType<typeof status>> | null = null;
+  const startAndStop = async () => {
+    const before = kept?.codex.checked_at;
+    const server = await startBuiltServer({ PATH, HOME, NPM_CONFIG_PREFIX, SKILL_RUNNER_DATA_DIR });
+    try {
+      do {
+        await sleep(50);
+        kept = await status().catch(() => null);
+      } while (kept === null || kept.codex.checked_at === before);
+    } finally {
+      await server.stop();
+    }
+    return (await readFile(log, "utf8")).trim().split("\n");
+  };
+  await tool("codex", `echo "$1" >> ${log}; echo codex-cli 1.2.3`);
+  const first = await startAndStop();
+  expect(first).toContain("--version");
+  expect(kept).toMatchObject({ codex: { present: true, version: "1.2.3" }, gemini: { present: false } });
+  expect(await startAndStop()).toEqual(first);
+  await tool("codex", `echo "$1" >> ${log}; echo codex-cli 1.2.30`);
+  expect(await startAndStop()).toHaveLength(2 * first.length);
+  expect(kept).toMatchObject({ codex: { version: "1.2.30" } });
 });
 
 describe("upgrade_agents.sh", () => {

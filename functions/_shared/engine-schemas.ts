@@ -58,7 +58,11 @@ export const engineDetail = z
       efforts: z.array(z.string()),
     }),
     estimate: z
-      .object({ memory_mib: z.int(), processes: z.int(), descriptors: z.int() })
+      .object({
+        memory_mib: z.int(),
+        processes: z.int().describe("Processes and threads."),
+        descriptors: z.int(),
+      })
       .describe("What one run of it needs, as seen on real runs."),
   })
   .meta({ id: "EngineDetail" });

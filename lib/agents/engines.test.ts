@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -85,6 +86,28 @@ describe("what is installed", () => {
     expect((await readFile(join(folder, "asked"), "utf8")).trim().split("\n")).toHaveLength(3);
     await putCli(says("1.1.0-alpha.3"));
     expect(await status(at)).toMatchObject({ cli_version_detected: "1.1.0-alpha.3" });
+  });
+
+  test("two agents with one executable are asked for once each", async () => {
+    await putCli(`echo "$@" >> ${folder}/asked; ${says("1.0.0")}`);
+    const finder = createInstallationFinder(prefix(), environment());
+    const other = { ...codex, id: "other", helpArgs: ["other", "--help"], sandboxProbes: [] };
+    for (let round = 0; round < 3; round++) for (const agent of [codex, other]) await finder.find(agent);
+    const asked = (await readFile(join(folder, "asked"), "utf8")).trim().split("\n");
+    expect(asked.filter((line) => line === "--version")).toHaveLength(2);
+    expect(asked).toHaveLength(5);
+  });
+
+  test("a CLI of ours is asked in an empty HOME, one in PATH in the real one", async () => {
+    await putCli(`echo "$HOME" > ${folder}/seen; touch "$HOME/left"; ${says("1.0.0")}`);
+    await engines().installed("codex");
+    const seen = async () => (await readFile(join(folder, "seen"), "utf8")).trim();
+    expect(await seen()).not.toBe(folder);
+    expect(existsSync(await seen())).toBe(false);
+    await rm(prefix(), { recursive: true });
+    await putCli(`echo "$HOME" > ${folder}/seen; ${says("1.0.0")}`, join(folder, "other"));
+    await engines({ PATH: `${join(folder, "other")}:/usr/bin:/bin` }).installed("codex");
+    expect(await seen()).toBe(folder);
   });
 
   test("what was remembered of a CLI is believed while its file is the same one", async () => {

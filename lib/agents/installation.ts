@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { access, constants, stat } from "node:fs/promises";
 import { hostname, release } from "node:os";
-import { basename, delimiter, isAbsolute, join, resolve } from "node:path";
-import { stripVTControlCharacters } from "node:util";
+import { delimiter, isAbsolute, join, resolve } from "node:path";
 import type { Agent } from "./agent.ts";
 import { pinned } from "./manager/store.ts";
+import { ask, askVersion, trySandbox, withOwnHome } from "./probe.ts";
 
 /** Where a CLI lies and what it says of itself. */
 export interface Installation {
@@ -46,8 +46,6 @@ export interface FinderOptions {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const probeTimeoutMs = 20_000;
-
 /**
  * Looks for CLIs in the managed npm prefix first, then in PATH. A file (path, inode, size, times) is asked once for its
  * version, its options and its sandbox: some CLIs take over a second to say it.
@@ -76,15 +74,19 @@ export function createInstallationFinder(
         const source = index === 0 && !isAbsolute(agent.binary) ? "managed" : "path";
         const path = source === "managed" ? await pinned(npmPrefix, inPlace) : inPlace;
         const stamp = `${path === inPlace ? "" : path} ${file}`.trim();
-        const before = known.get(path);
+        // Two agents may be driven by one executable, and ask different things of it.
+        const key = `${agent.id} ${path}`;
+        const before = known.get(key);
         const installation =
           before?.stamp === stamp
             ? before.installation
-            : describe(agent, { path, source, stamp }, environment, recall);
-        known.set(path, { stamp, installation });
+            : withOwnHome(source === "managed", environment, (env) =>
+                describe(agent, { path, source, stamp }, env, recall),
+              );
+        known.set(key, { stamp, installation });
         found.set(agent.id, { at: performance.now(), installation });
         // A probe that failed under load or ran out of time says nothing for good: it is asked again next time.
-        const forget = () => known.get(path)?.installation === installation && known.delete(path);
+        const forget = () => known.get(key)?.installation === installation && known.delete(key);
         installation.then((told) => told.final || forget(), forget);
         return installation;
       }
@@ -152,57 +154,4 @@ async function describe(
     error,
     final: sandbox.final && (help === null || help.exitCode !== undefined),
   };
-}
-
-/** What `--version` of an executable prints: its first line, reduced to the number where it has one. */
-export async function askVersion(
-  path: string,
-  environment: Environment,
-): Promise<{ version: string | null; error: string | null; final: boolean }> {
-  const answer = await ask(path, ["--version"], environment);
-  const line = printable(answer.stdout.split("\n")[0] ?? "");
-  const final = answer.exitCode !== undefined;
-  if (!answer.failed && line !== "")
-    return { version: /\d+\.\d+\.\d+[\w.+-]*/.exec(line)?.[0] ?? line, error: null, final };
-  const how = answer.exitCode === undefined ? (answer.signal ?? "no exit") : `exit ${answer.exitCode}`;
-  return { version: null, error: `${basename(path)} --version did not answer (${how})`, final };
-}
-
-/** Without colours and control characters, and no longer than a version can be. */
-function printable(line: string): string {
-  return stripVTControlCharacters(line)
-    .replaceAll(/\p{Cc}/gu, "")
-    .trim()
-    .slice(0, 200);
-}
-
-async function ask(path: string, args: string[], environment: Environment) {
-  // Loaded when first needed: it is a third of what a start would read.
-  const { execa } = await import("execa");
-  return execa(path, args, {
-    reject: false,
-    timeout: probeTimeoutMs,
-    killSignal: "SIGKILL",
-    stdin: "ignore",
-    maxBuffer: 64 * 1024,
-    // None of the questions needs a key, and a broken binary gets none.
-    extendEnv: false,
-    env: { PATH: environment.PATH, HOME: environment.HOME },
-  });
-}
-
-/** The first spelling of the probe that ends well; a probe that was cut short says nothing for good. */
-async function trySandbox(
-  { sandboxProbes }: Agent,
-  path: string,
-  environment: Environment,
-): Promise<{ state: Installation["sandbox"]; final: boolean }> {
-  if (sandboxProbes.length === 0) return { state: "none", final: true };
-  let final = true;
-  for (const args of sandboxProbes) {
-    const answer = await ask(path, args, environment);
-    if (!answer.failed) return { state: "works", final: true };
-    final &&= answer.exitCode !== undefined;
-  }
-  return { state: "fails", final };
 }

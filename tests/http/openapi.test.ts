@@ -1,3 +1,6 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -135,8 +138,17 @@ describe("real answers are as declared:", () => {
     const form = { headers: { "content-type": "multipart/form-data; boundary=b" } };
     const zip = makeZip([{ name: "a.md", content: "x" }]).toString("latin1");
     const part = 'Content-Disposition: form-data; name="file"; filename="f"';
+    // The stand-in has the wanted version already: nothing is fetched.
+    const single = { body: { mode: "single", engine: "codex" } };
+    const upgrade = (await server.send("POST", "/v1/engines/upgrades", single)).body.request_id;
+    while ((await server.get(`/v1/engines/upgrades/${upgrade}`)).body.status !== "succeeded") await sleep(20);
+    // An engine at a version the server has no list of models for.
+    const claude = join(server.harness.config.npmPrefix, "bin/claude");
+    await writeFile(claude, "#!/bin/sh\necho 9.9.9\n", { mode: 0o755 });
     const bodies: Record<string, Sent> = {
       "post /v1/jobs": { body: { skill_id: "s" } },
+      "post /v1/engines/upgrades": single,
+      "post /v1/engines/{engine}/models/snapshots": { body: { models: [{ id: "m" }] } },
       "post /v1/jobs/{request_id}/upload": {
         ...form,
         body: Buffer.from(`--b\r\n${part}\r\n\r\n${zip}\r\n--b--\r\n`, "latin1"),
@@ -145,6 +157,7 @@ describe("real answers are as declared:", () => {
     const ids: Record<string, string> = {
       "post /v1/jobs/{request_id}/upload": waiting,
       "delete /v1/jobs/{request_id}": spare,
+      "get /v1/engines/upgrades/{request_id}": upgrade,
     };
     // What removes jobs comes last.
     const routes = [...server.routes].sort(
@@ -156,7 +169,7 @@ describe("real answers are as declared:", () => {
         .replace("{request_id}", ids[key] ?? id)
         .replace("{path}", "artifacts/r.md")
         .replace("{skill_id}", "report-from-file")
-        .replace("{engine}", "codex")
+        .replace("{engine}", key.endsWith("snapshots") ? "claude" : "codex")
         .replace("{file}", "swagger-ui.css");
       const answer = await server.send(method.toUpperCase(), path, bodies[key]);
       expect([200, 204], `${key} ${answer.bytes.toString().slice(0, 300)}`).toContain(answer.status);
@@ -175,7 +188,17 @@ describe("real answers are as declared:", () => {
     ["GET", "/v1/jobs/{request_id}/artifacts/{path}", "/v1/jobs/x/artifacts/y", {}, 404],
     ["POST", "/v1/jobs/{request_id}/upload", "/v1/jobs/x/upload", {}, 404],
     ["GET", "/v1/skills/{skill_id}", "/v1/skills/none", {}, 404],
+    ["GET", "/v1/engines/{engine}", "/v1/engines/hal", {}, 404],
     ["GET", "/v1/engines/{engine}/models", "/v1/engines/hal/models", {}, 404],
+    ["GET", "/v1/engines/upgrades/{request_id}", "/v1/engines/upgrades/x", {}, 404],
+    ["POST", "/v1/engines/upgrades", "/v1/engines/upgrades", { body: { mode: "single" } }, 422],
+    [
+      "POST",
+      "/v1/engines/upgrades",
+      "/v1/engines/upgrades",
+      { body: { mode: "single", engine: "hal" } },
+      404,
+    ],
     ["GET", "/docs/assets/{file}", "/docs/assets/none", {}, 422],
   ])("%s %s refused, for %s", async (method, template, path, sent, status) => {
     const answer = await server.send(method, path, sent);

@@ -41,7 +41,7 @@ describe("DELETE", () => {
     expect(await mentions(id)).toEqual([]);
     expect(await list()).toEqual([]);
     for (const { method, template } of server.routes.filter((route) =>
-      route.template.includes("{request_id}"),
+      route.template.startsWith("/v1/jobs/{request_id}"),
     )) {
       const path = template.replace("{request_id}", id).replace("{path}", "artifacts/r.md");
       expectProblem(await server.send(method.toUpperCase(), path), 404, "JOB_NOT_FOUND");

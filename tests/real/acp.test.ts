@@ -30,6 +30,14 @@ const agents: Record<string, AcpUnderTest> = {
   },
 };
 
+/** What a CLI cannot do in this protocol; its own adapter, where it has one, can. */
+const leftOut: Record<string, string[]> = {
+  // It goes on retrying for minutes, and loading a session within the minute it was started in empties it (0.61).
+  "gemini-acp": ["model 500", "resume", "repair turn", "bad JSON", "missing artifact"],
+  "opencode-acp": ["model 500"],
+  "qwen-acp": ["model 500"],
+};
+
 let matrix: MatrixServer;
 
 beforeAll(async () => {
@@ -45,7 +53,7 @@ describe.each(Object.keys(agents))("%s", (engine) => {
     expect(status.cli_version_detected).toMatch(/^\d+\.\d+\.\d+/);
   });
 
-  const cases = Object.entries(matrixCases).filter(([name]) => name !== "model 500");
+  const cases = Object.entries(matrixCases).filter(([name]) => !(leftOut[engine] ?? []).includes(name));
   test.each(cases)("%s", (name, matrixCase) => play(matrix, engine, name, matrixCase));
 
   test("two runs at once with different models", async () => {

@@ -72,7 +72,8 @@ export const matrixCases: Record<string, MatrixCase> = {
     withinMs: 90_000,
   },
   "cancel mid-tool": {
-    steps: [{ kind: "tool", command: "sh -c 'sleep 300; : %WORDS%'" }],
+    // No sleep: qwen's shell tool refuses to run one.
+    steps: [{ kind: "tool", command: "sh -c 'tail -f /dev/null; : %WORDS%'" }],
     status: "canceled",
     code: "CANCELED_BY_USER",
     cancelWhen: "tool runs",

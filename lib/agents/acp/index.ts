@@ -30,7 +30,7 @@ export function createAcpAgent(definition: AcpDefinition): Agent {
     helpArgs: null,
     sandboxProbes: [],
     capabilities: { resume: true, outputSchema: false, efforts: [] },
-    estimate: { memoryMiB: definition.memory_mib, processes: 8, descriptors: 64 },
+    estimate: { memoryMiB: definition.memory_mib, processes: 32, descriptors: 64 },
     models: [],
     modelProbe: null,
     skillConfigFile: `${id}_config.json`,

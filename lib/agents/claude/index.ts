@@ -40,7 +40,7 @@ export const claude: Agent = {
   // Its sandbox needs bwrap and socat, and no command tries it without a model call.
   sandboxProbes: [],
   capabilities: { resume: true, outputSchema: true, efforts: ["low", "medium", "high", "xhigh", "max"] },
-  estimate: { memoryMiB: 384, processes: 4, descriptors: 64 },
+  estimate: { memoryMiB: 400, processes: 16, descriptors: 72 },
   models: claudeModels,
   modelProbe: null,
   skillConfigFile: "claude_settings.json",

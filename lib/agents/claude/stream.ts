@@ -1,5 +1,6 @@
 import type { StreamReader } from "../agent.ts";
-import { failure, type LastMessage, type ResultLine, readAnthropicStream } from "../anthropic-stream.ts";
+import type { ResultLine } from "../anthropic-lines.ts";
+import { failure, type LastMessage, readAnthropicStream } from "../anthropic-stream.ts";
 import type { AgentEvent, FailureKind } from "../events.ts";
 
 /** Reads the stdout of `claude -p --output-format stream-json --verbose`. */

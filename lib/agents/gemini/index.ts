@@ -42,7 +42,7 @@ export const gemini: Agent = {
   // Its sandboxes are containers and macOS profiles; neither is used here.
   sandboxProbes: [],
   capabilities: { resume: true, outputSchema: false, efforts },
-  estimate: { memoryMiB: 320, processes: 3, descriptors: 64 },
+  estimate: { memoryMiB: 320, processes: 24, descriptors: 64 },
   models: geminiModels,
   modelProbe: null,
   skillConfigFile: "gemini_settings.json",

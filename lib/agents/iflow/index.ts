@@ -34,7 +34,7 @@ export const iflow: Agent = {
   sandboxProbes: [],
   capabilities: { resume: true, outputSchema: false, efforts: [] },
   // Those of gemini: nobody has measured it.
-  estimate: { memoryMiB: 320, processes: 3, descriptors: 64 },
+  estimate: { memoryMiB: 320, processes: 24, descriptors: 64 },
   models: iflowModels,
   modelProbe: null,
   skillConfigFile: "iflow_settings.json",

@@ -96,6 +96,14 @@ require("node:fs").writeFileSync("bin/made.js", "module.exports = " + JSON.strin
     expect(await says()).not.toContain("OPENAI_API_KEY");
   });
 
+  test("goes by the npmrc of the prefix", async () => {
+    await registry.publish(fakeCodex("1.0.0"));
+    await mkdir(join(prefix(), "etc"), { recursive: true });
+    await writeFile(join(prefix(), "etc/npmrc"), `registry=${registry.url}\n`);
+    const { NPM_CONFIG_REGISTRY: _, ...without } = environment();
+    expect(await install("1.0.0", { environment: without })).toBe("1.0.0");
+  });
+
   test("leaves the version of a run that has begun where it is, until the one after the next", async () => {
     for (const version of ["1.0.0", "2.0.0", "3.0.0"]) await registry.publish(fakeCodex(version));
     const finder = createInstallationFinder(prefix(), environment());

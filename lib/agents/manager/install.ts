@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Agent } from "../agent.ts";
-import { askVersion } from "../installation.ts";
+import { askVersion, withOwnHome } from "../probe.ts";
 import { type LockOptions, withInstallLock } from "./lock.ts";
 import { type NpmOptions, type OutputStream, runNpm } from "./npm.ts";
 import { assertReplaceable, newVersionFolder, remove, useVersion } from "./store.ts";
@@ -62,7 +62,7 @@ export async function installAgent(agent: Agent, options: InstallOptions): Promi
   }
 }
 
-type LoadOptions = Omit<NpmOptions, "cwd" | "timeoutMs"> & { timeoutMs?: number };
+type LoadOptions = InstallOptions & Pick<NpmOptions, "onGroup">;
 
 async function load(packageName: string, version: string, folder: string, options: LoadOptions) {
   const spec = `${packageName}@${version}`;
@@ -77,6 +77,7 @@ async function load(packageName: string, version: string, folder: string, option
       "--no-fund",
       "--no-audit",
       "--no-update-notifier",
+      ...(await globalConfig(options)),
       spec,
     ],
     { timeoutMs: defaultTimeoutMs, ...options, cwd: folder },
@@ -88,6 +89,23 @@ async function load(packageName: string, version: string, folder: string, option
     `npm could not install ${spec} (${why})${words === "" ? "" : `: ${words}`}`,
     outcome.exitCode,
   );
+}
+
+/**
+ * The npmrc that npm would read for the real prefix, or else for its own: with a prefix of its own a version would be
+ * installed without the machine's certificates and registry.
+ */
+async function globalConfig({ npmPrefix, environment }: LoadOptions): Promise<string[]> {
+  if (Object.keys(environment).some((name) => /^npm_config_globalconfig$/i.test(name))) return [];
+  for (const prefix of [npmPrefix, dirname(dirname(process.execPath))]) {
+    const path = join(prefix, "etc", "npmrc");
+    const isThere = await access(path).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return ["--globalconfig", path];
+  }
+  return [];
 }
 
 /** What npm says of an error, without where its log lies; or the end of whatever it said. */
@@ -104,7 +122,7 @@ async function tryOut(agent: Agent, folder: string, environment: InstallOptions[
   await access(path).catch(() => {
     throw new InstallFailed(`The package ${agent.npmPackage} has no command "${agent.binary}" (any more).`);
   });
-  const { version, error } = await askVersion(path, environment);
+  const { version, error } = await withOwnHome(true, environment, (env) => askVersion(path, env));
   if (version === null) throw new InstallFailed(`It was installed but does not run here: ${error}`);
   return version;
 }

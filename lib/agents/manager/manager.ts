@@ -68,6 +68,8 @@ export function createEngineManager(options: EngineManagerOptions): EngineManage
       statuses.map(async (status) => [status.engine, await entryOf(status)] as const),
     );
     await statusFile.write(Object.fromEntries(entries));
+    // From here on the file remembers them, and another process may have a newer word.
+    ended.clear();
     return statuses;
   };
   const entryOf = async (status: EngineStatus): Promise<CliEntry> => {

@@ -74,6 +74,12 @@ function killGroup({ pid }: ChildProcess): void {
   }
 }
 
+/** Where there is no network, npm's own waits would hold up a start by more than a minute per engine. */
+const impatience = {
+  NPM_CONFIG_FETCH_RETRY_MINTIMEOUT: "2000",
+  NPM_CONFIG_FETCH_RETRY_MAXTIMEOUT: "10000",
+};
+
 /** What npm needs for private registries, beside its own settings: the names that .npmrc files commonly refer to. */
 const registryKeys = ["NPM_TOKEN", "NODE_AUTH_TOKEN"];
 
@@ -92,5 +98,5 @@ function npmEnvironment(environment: NpmOptions["environment"]): Record<string, 
     (entry): entry is [string, string] => entry[1] !== undefined && passes(entry[0]),
   );
   const path = environment.PATH ?? ["/usr/local/bin", "/usr/bin", "/bin"].join(delimiter);
-  return { ...Object.fromEntries(entries), PATH: path };
+  return { ...impatience, ...Object.fromEntries(entries), PATH: path };
 }

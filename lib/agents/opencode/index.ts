@@ -59,7 +59,7 @@ export const opencode: Agent = {
     outputSchema: false,
     efforts: ["none", "minimal", "low", "medium", "high", "xhigh", "max"],
   },
-  estimate: { memoryMiB: 768, processes: 4, descriptors: 64 },
+  estimate: { memoryMiB: 960, processes: 20, descriptors: 96 },
   models: opencodeModels,
   modelProbe: { args: ["models", "--verbose"], read: readOpencodeModels },
   skillConfigFile: "opencode_config.json",

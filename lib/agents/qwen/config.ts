@@ -64,8 +64,8 @@ function enforced(skill: Settings): Settings {
     // Without trust it asks before each tool. The workspace is the server's own.
     security: { folderTrust: { enabled: false } },
     permissions: { deny: deniedTools(skill, ["ask_user_question", "exit_plan_mode"]) },
-    // Container sandboxes of the CLI are not for a server that runs in one.
-    tools: { sandbox: false, approvalMode: "yolo" },
+    // Container sandboxes of the CLI are not for a server that runs in one; nor is a terminal for the tools.
+    tools: { sandbox: false, approvalMode: "yolo", shell: { enableInteractiveShell: false } },
     ide: { enabled: false },
     privacy: { usageStatisticsEnabled: false },
     telemetry: { enabled: false },

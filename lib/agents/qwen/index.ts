@@ -38,7 +38,7 @@ export const qwen: Agent = {
   // Its sandboxes are containers and macOS profiles; neither is used here.
   sandboxProbes: [],
   capabilities: { resume: true, outputSchema: true, efforts: [] },
-  estimate: { memoryMiB: 512, processes: 2, descriptors: 64 },
+  estimate: { memoryMiB: 480, processes: 24, descriptors: 72 },
   models: qwenModels,
   modelProbe: null,
   skillConfigFile: "qwen_config.json",

@@ -152,6 +152,10 @@ test("a failed sub-agent is no failed turn", () => {
 
 test.each([
   ["Command exited with code: 7", { exitCode: 7, failed: true }],
+  [
+    "Command: true\nDirectory: (root)\nOutput: (empty)\nError: (none)\nExit Code: 0\nSignal: 0",
+    { exitCode: 0, failed: false },
+  ],
   ["it said: Command exited with code: 7", { exitCode: null, failed: false }],
 ])("a command that printed nothing is told by its exit code: %s", (content, expected) => {
   const reader = qwen.read(turnOf());

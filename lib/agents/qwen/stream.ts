@@ -1,5 +1,6 @@
 import type { StreamReader } from "../agent.ts";
-import { failure, type LastMessage, type ResultLine, readAnthropicStream } from "../anthropic-stream.ts";
+import type { ResultLine } from "../anthropic-lines.ts";
+import { failure, type LastMessage, readAnthropicStream } from "../anthropic-stream.ts";
 import type { AgentEvent } from "../events.ts";
 
 /** Reads the stdout of `qwen -o stream-json`. */
@@ -9,8 +10,10 @@ export function readQwen(): StreamReader {
     structuredTool: "structured_output",
     // The stream holds what the command printed; its exit code only when it printed nothing.
     exitCode: (output) => {
-      const told = /^Command exited with code: (\d+)$/.exec(output)?.[1];
-      return told === undefined ? null : Number(told);
+      const told = /^Command exited with code: (\d+)$|^Command: [\s\S]*\nExit Code: (\d+)\nSignal: /.exec(
+        output,
+      );
+      return told === null ? null : Number(told[1] ?? told[2]);
     },
     counts: "session",
     inputHoldsCached: true,

@@ -1,0 +1,83 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import type { Agent } from "./agent.ts";
+
+/** What is asked of a CLI itself, without a model call and without any key. */
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const probeTimeoutMs = 20_000;
+
+/**
+ * Lets CLIs of ours be asked in an empty HOME: some leave files there with every `--version`. What is found in PATH may be
+ * a shim that needs the real one.
+ */
+export async function withOwnHome<T>(
+  isOurs: boolean,
+  environment: Environment,
+  task: (environment: Environment) => Promise<T>,
+): Promise<T> {
+  const HOME = isOurs ? await mkdtemp(join(tmpdir(), "probe-")).catch(() => null) : null;
+  if (HOME === null) return task(environment);
+  try {
+    return await task({ ...environment, HOME });
+  } finally {
+    // A helper process of the CLI may still be writing there.
+    await rm(HOME, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
+  }
+}
+
+/** What `--version` of an executable prints: its first line, reduced to the number where it has one. */
+export async function askVersion(
+  path: string,
+  environment: Environment,
+): Promise<{ version: string | null; error: string | null; final: boolean }> {
+  const answer = await ask(path, ["--version"], environment);
+  const line = printable(answer.stdout.split("\n")[0] ?? "");
+  const final = answer.exitCode !== undefined;
+  if (!answer.failed && line !== "")
+    return { version: /\d+\.\d+\.\d+[\w.+-]*/.exec(line)?.[0] ?? line, error: null, final };
+  const how = answer.exitCode === undefined ? (answer.signal ?? "no exit") : `exit ${answer.exitCode}`;
+  return { version: null, error: `${basename(path)} --version did not answer (${how})`, final };
+}
+
+/** Without colours and control characters, and no longer than a version can be. */
+function printable(line: string): string {
+  return stripVTControlCharacters(line)
+    .replaceAll(/\p{Cc}/gu, "")
+    .trim()
+    .slice(0, 200);
+}
+
+export async function ask(path: string, args: string[], environment: Environment) {
+  // Loaded when first needed: it is a third of what a start would read.
+  const { execa } = await import("execa");
+  return execa(path, args, {
+    reject: false,
+    timeout: probeTimeoutMs,
+    killSignal: "SIGKILL",
+    stdin: "ignore",
+    maxBuffer: 64 * 1024,
+    // None of the questions needs a key, and a broken binary gets none.
+    extendEnv: false,
+    env: { PATH: environment.PATH, HOME: environment.HOME },
+  });
+}
+
+/** The first spelling of the probe that ends well; a probe that was cut short says nothing for good. */
+export async function trySandbox(
+  { sandboxProbes }: Agent,
+  path: string,
+  environment: Environment,
+): Promise<{ state: "works" | "fails" | "none"; final: boolean }> {
+  if (sandboxProbes.length === 0) return { state: "none", final: true };
+  let final = true;
+  for (const args of sandboxProbes) {
+    const answer = await ask(path, args, environment);
+    if (!answer.failed) return { state: "works", final: true };
+    final &&= answer.exitCode !== undefined;
+  }
+  return { state: "fails", final };
+}
