@@ -18,7 +18,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: "real", include: ["tests/real/**/*.test.ts"], exclude, testTimeout: 120_000 },
+        test: { name: "real", include: ["tests/real/**/*.test.ts"], exclude, testTimeout: 180_000 },
       },
     ],
   },

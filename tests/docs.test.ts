@@ -17,10 +17,18 @@ import packageJson from "../package.json" with { type: "json" };
 import { environment } from "../runtime/config.ts";
 import { problems } from "../runtime/problem.ts";
 import { readRoutes } from "../runtime/routes.ts";
+import { agentsPage, withFacts } from "../scripts/write-agents.ts";
 import { configurationPage, withTable } from "../scripts/write-configuration.ts";
 
 const root = join(import.meta.dirname, "..");
-const pages = ["README.md", "docs/architecture.md", "docs/skills.md", "docs/api.md", "docs/configuration.md"];
+const pages = [
+  "README.md",
+  "docs/architecture.md",
+  "docs/skills.md",
+  "docs/api.md",
+  "docs/agents.md",
+  "docs/configuration.md",
+];
 /** A page with its tables squeezed: how a formatter pads them is no matter. */
 const squeezed = (text: string) => text.replaceAll(/ {2,}\|/g, " |").replaceAll(/-{3,}/g, "---");
 const textOf = (page: string) => squeezed(readFileSync(join(root, page), "utf8"));
@@ -182,10 +190,15 @@ test("JSON in the docs is JSON", () => {
   for (const { body } of blocks) expect(() => JSON.parse(body), body).not.toThrow();
 });
 
-test("the README installs the versions that are known to work", () => {
-  const named = textOf("README.md").match(/@[\w-]+\/[\w-]+@\d[\w.-]*/g);
-  const known = agents.map((agent) => `${agent.npmPackage}@${agent.knownGoodVersion}`);
-  expect(known).toEqual(expect.arrayContaining(named ?? [""]));
+test("the tables of docs/agents.md are made from the adapters (npx tsx scripts/write-agents.ts)", () => {
+  const page = readFileSync(agentsPage, "utf8");
+  expect(page).toBe(withFacts(page));
+});
+
+test("the README names the engines that can be installed", () => {
+  const installable = agents.filter(({ unavailable }) => unavailable === null).map(({ id }) => id);
+  const [, first, others = ""] = /--upgrade-engine (\w+) +# or ([^:]+):/.exec(textOf("README.md")) ?? [];
+  expect([first, ...others.split(", ")]).toEqual(installable);
 });
 
 /** Headings as GitHub spells them in links. */

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 const root = join(import.meta.dirname, "..");
 
 const startTimeoutMs = 30_000;
-const answerTimeoutMs = 20_000;
+const answerTimeoutMs = 40_000;
 
 export interface RunningServer {
   url: string;

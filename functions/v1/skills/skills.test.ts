@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { agents } from "../../../lib/agents/index.ts";
 import { type Harness, plainPackage, startHarness } from "../../../tests/harness.ts";
 import getSkill from "./[skill_id].get.ts";
 import listSkills from "./index.get.ts";
@@ -35,7 +36,7 @@ describe("GET /v1/skills/{skill_id}", () => {
       kind: "package",
       runnable: true,
       errors: [],
-      effective_engines: ["codex"],
+      effective_engines: agents.map(({ id }) => id),
       schemas_resolved: { input: { required: ["source"] }, parameter: {}, output: {} },
       files: expect.arrayContaining(["SKILL.md", "assets/runner.json"]),
       package_hash: expect.stringMatching(/^\w+/),

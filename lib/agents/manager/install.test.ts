@@ -56,9 +56,9 @@ describe("an install", () => {
   test("puts the command where npm would, by the version asked for", async () => {
     await registry.publish(fakeCodex("1.0.0"));
     await registry.publish(fakeCodex("2.0.0"));
-    expect(await install("1.0.0")).toBe("1.0.0");
+    await install("1.0.0");
     expect(await says()).toBe("codex-cli 1.0.0");
-    expect(await install("latest")).toBe("2.0.0");
+    await install("latest");
     expect(await says()).toBe("codex-cli 2.0.0");
     const npm = (...args: string[]) =>
       run("npm", [...args, "--global", "--prefix", prefix()], { env: environment() });
@@ -101,7 +101,8 @@ require("node:fs").writeFileSync("bin/made.js", "module.exports = " + JSON.strin
     await mkdir(join(prefix(), "etc"), { recursive: true });
     await writeFile(join(prefix(), "etc/npmrc"), `registry=${registry.url}\n`);
     const { NPM_CONFIG_REGISTRY: _, ...without } = environment();
-    expect(await install("1.0.0", { environment: without })).toBe("1.0.0");
+    await install("1.0.0", { environment: without });
+    expect(await says()).toBe("codex-cli 1.0.0");
   });
 
   test("leaves the version of a run that has begun where it is, until the one after the next", async () => {
@@ -214,13 +215,22 @@ test("two installs into one prefix come one after the other", async () => {
   registry.hang = true;
   const first = install("1.0.0");
   while (!registry.asked.some((path) => path.endsWith("1.0.0.tgz"))) await sleep(20);
-  let second: Promise<string> | undefined;
+  let second: Promise<void> | undefined;
   await new Promise<void>((waits) => {
     second = install("2.0.0", { onWait: waits });
   });
   expect(registry.asked.filter((path) => path.endsWith("2.0.0.tgz"))).toEqual([]);
   registry.release();
-  expect(await Promise.all([first, second])).toEqual(["1.0.0", "2.0.0"]);
+  await Promise.all([first, second]);
+  expect(await says()).toBe("codex-cli 2.0.0");
+});
+
+test("a disk that fails in the middle of the change leaves a command that runs", async () => {
+  for (const version of ["1.0.0", "2.0.0"]) await registry.publish(fakeCodex(version));
+  await install("1.0.0");
+  await rm(join(prefix(), "lib/node_modules"), { recursive: true });
+  await writeFile(join(prefix(), "lib/node_modules"), "no folder");
+  await expect(install("2.0.0")).rejects.toThrow(/EEXIST|ENOTDIR/);
   expect(await says()).toBe("codex-cli 2.0.0");
 });
 

@@ -32,29 +32,29 @@ const defaultTimeoutMs = 20 * 60_000;
 
 /**
  * Installs an agent's CLI from npm into the managed prefix: beside what is there, tried, and only then put into its
- * place in one step. Resolves with the version it says it has.
+ * place in one step.
  * @throws InstallFailed
  */
-export async function installAgent(agent: Agent, options: InstallOptions): Promise<string> {
+export async function installAgent(agent: Agent, options: InstallOptions): Promise<void> {
   const { npmPrefix } = options;
   const version = options.version ?? agent.knownGoodVersion;
   const packageName = agent.npmPackage;
   if (packageName === null || version === null)
     throw new InstallFailed(agent.unavailable ?? `The ${agent.title} does not come from npm.`);
   try {
-    return await withInstallLock(npmPrefix, options, async ({ guard }) => {
+    await withInstallLock(npmPrefix, options, async ({ guard }) => {
       await assertReplaceable(npmPrefix, agent.binary);
       const folder = await newVersionFolder(npmPrefix, agent.id, version);
       try {
         await load(packageName, version, folder, { ...options, onGroup: guard });
-        const told = await tryOut(agent, folder, options.environment);
+        await tryOut(agent, folder, options.environment);
         options.signal?.throwIfAborted();
-        await useVersion(npmPrefix, packageName, folder);
-        return told;
       } catch (error) {
         await remove(folder);
         throw error;
       }
+      // From its first step on the folder may be in use: a failure in the middle must not take it away.
+      await useVersion(npmPrefix, packageName, folder);
     });
   } catch (error) {
     if (error instanceof InstallFailed) throw error;

@@ -71,7 +71,7 @@ export function createUpgrades(options: UpgradesOptions): Upgrades {
     record.status = "running";
     for (const [engine, result] of Object.entries(record.results)) {
       if (stopped.signal.aborted) Object.assign(result, { status: "failed", error: interrupted });
-      else await upgradeOne(engine, result);
+      else await upgradeOne(engine, result, record);
       await save(record).catch(options.onError);
     }
     if (!stopped.signal.aborted) await manager.check().catch(options.onError);
@@ -79,12 +79,13 @@ export function createUpgrades(options: UpgradesOptions): Upgrades {
     const failed = Object.values(record.results).some(({ status }) => status === "failed");
     await save({ ...record, status: failed ? "failed" : "succeeded" });
   };
-  const upgradeOne = async (engine: string, result: UpgradeResult) => {
+  const upgradeOne = async (engine: string, result: UpgradeResult, record: UpgradeRecord) => {
     result.status = "running";
     const texts = { stdout: boundedText(), stderr: boundedText() };
     const add = (stream: "stdout" | "stderr", text: string) => {
       texts[stream].add(text);
       result[stream] = clean(texts[stream].text());
+      record.updated_at = new Date().toISOString();
     };
     const outcome = await manager.upgrade(engine, {
       signal: stopped.signal,
