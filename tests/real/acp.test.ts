@@ -22,7 +22,11 @@ const agents: Record<string, AcpUnderTest> = {
   "opencode-acp": {
     endpointOf: "opencode",
     // It takes no model as an argument: its sessions have an option for it.
-    definition: { command: "opencode", args: ["acp"], env: { OPENCODE_DISABLE_MODELS_FETCH: "1" } },
+    definition: {
+      command: "opencode",
+      args: ["acp"],
+      env: { OPENCODE_DISABLE_MODELS_FETCH: "1", npm_config_offline: "true" },
+    },
   },
   "qwen-acp": {
     endpointOf: "qwen",

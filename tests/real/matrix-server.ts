@@ -70,6 +70,8 @@ export async function startMatrixServer(
     SKILL_RUNNER_MAX_REPAIR_TURNS: "1",
     ...Object.assign({}, ...[...endpoints.values()].map(({ env }) => env)),
   });
+  // Every CLI is asked for its version at once, which on a small machine takes longer than a test waits for an answer.
+  await fetch(`${server.url}/v1/engines`);
   let runs = 0;
   return {
     server,
