@@ -32,7 +32,10 @@ beforeAll(async () => {
     env: { SKILL_RUNNER_ACP_AGENTS: file, TALKER_KEY: "k", PROCESS_TERMINATE_GRACE_SEC: "0.2" },
   });
   await installAcpStandIn(server.config.npmPrefix);
-  await server.writeSkill("plain", plainPackage("plain", { engines: [...acts, "logs-in", "by-argument"] }));
+  await server.writeSkill(
+    "plain",
+    plainPackage("plain", { engines: [...acts, "logs-in", "by-argument", "by-path"] }),
+  );
 });
 afterAll(async () => {
   await server?.close();
@@ -65,7 +68,15 @@ test("a defined agent is an engine like any other", async () => {
   const status = (id: string) => body.engines.find(({ engine }: any) => engine === id);
   expect(status("good")).toMatchObject({ title: "good (ACP)", present: true, cli_version_detected: "0.9.1" });
   expect(status("by-argument")).toMatchObject({ title: "Talker" });
+  expect(status("gone")).toMatchObject({
+    present: false,
+    how_to_install: "There is no executable /no/such.",
+  });
   expect([status("good").auth_ready, status("logs-in").auth_ready]).toEqual([false, true]);
+});
+
+test("a command may be an absolute path", async () => {
+  expect((await run("by-path")).result).toMatchObject({ status: "success" });
 });
 
 test("an answer in pieces, with its counts and its cost", async () => {

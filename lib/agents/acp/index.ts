@@ -1,3 +1,4 @@
+import { isAbsolute } from "node:path";
 import type { Agent } from "../agent.ts";
 import { converse } from "./converse.ts";
 import type { AcpDefinition } from "./definitions.ts";
@@ -14,7 +15,7 @@ export function createAcpAgent(definition: AcpDefinition): Agent {
     title: definition.title ?? `${id} (ACP)`,
     npmPackage: null,
     knownGoodVersion: null,
-    unavailable: null,
+    unavailable: isAbsolute(command) ? `There is no executable ${command}.` : null,
     binary: command,
     skillsFolder: skills_folder,
     // Not every CLI knows of skills; every one can read a file.
