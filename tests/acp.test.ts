@@ -23,10 +23,10 @@ beforeAll(async () => {
   const { agents } = definitionsOf(acts);
   const login = { ...agents["asks-auth"], auth_method: "key", key_variables: ["TALKER_KEY"] };
   const byArgument = { ...agents.good, title: "Talker", model_arg: "--model" };
-  await writeFile(
-    file,
-    JSON.stringify({ agents: { ...agents, "logs-in": login, "by-argument": byArgument } }),
-  );
+  const byPath = { ...agents.good, command: join(folder, "bin/talker") };
+  const more = { "by-argument": byArgument, "by-path": byPath, gone: { command: "/no/such" } };
+  await writeFile(file, JSON.stringify({ agents: { ...agents, "logs-in": login, ...more } }));
+  await installAcpStandIn(folder);
   server = await startHarness({
     noEngine: true,
     env: { SKILL_RUNNER_ACP_AGENTS: file, TALKER_KEY: "k", PROCESS_TERMINATE_GRACE_SEC: "0.2" },
