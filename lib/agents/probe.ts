@@ -59,6 +59,8 @@ export async function ask(path: string, args: string[], environment: Environment
     timeout: probeTimeoutMs,
     killSignal: "SIGKILL",
     stdin: "ignore",
+    // What it might leave in its working folder is not left in the server's.
+    cwd: tmpdir(),
     maxBuffer: 64 * 1024,
     // None of the questions needs a key, and a broken binary gets none.
     extendEnv: false,

@@ -59,7 +59,9 @@ export async function readAcpDefinitions(path: string, options: ReadAcpOptions):
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    if (options.optional && error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+    const isMissing =
+      error instanceof Error && "code" in error && /^(ENOENT|ENOTDIR)$/.test(String(error.code));
+    if (options.optional && isMissing) return [];
     throw new Error(`The file of ACP agents cannot be read: ${messageOf(error)}`);
   }
   const parsed = file.safeParse(parse(path, text));
