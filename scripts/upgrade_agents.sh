@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
-# Upgrades the agent CLIs: in the container directly, on a host in the container of the compose file.
+# Upgrades the agent CLIs: where the repository has a compose file and docker compose works, in its container; else here.
 set -euo pipefail
 
-here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 
-if command -v docker >/dev/null && docker compose version >/dev/null 2>&1; then
-  cd "$here/.."
+has_compose_file() {
+  local name
+  for name in compose.yaml compose.yml docker-compose.yaml docker-compose.yml; do
+    if [[ -f "$root/$name" ]]; then return 0; fi
+  done
+  return 1
+}
+
+if has_compose_file && docker compose version >/dev/null 2>&1; then
+  cd "$root"
   docker compose run --rm skill-runner sh -lc "/app/scripts/agent_manager.sh --upgrade"
 else
-  "$here/agent_manager.sh" --upgrade
+  "$root/scripts/agent_manager.sh" --upgrade
 fi
 echo "Done"

@@ -70,7 +70,7 @@ test("a defined agent is an engine like any other", async () => {
   expect(status("by-argument")).toMatchObject({ title: "Talker" });
   expect(status("gone")).toMatchObject({
     present: false,
-    how_to_install: "There is no executable /no/such.",
+    how_to_install: "There is no executable at the path that its definition names.",
   });
   expect([status("good").auth_ready, status("logs-in").auth_ready]).toEqual([false, true]);
 });

@@ -205,12 +205,15 @@ describe("agent_manager.sh", () => {
   test("a data folder that cannot be written is told, and what there is all the same", async () => {
     await tool("codex", "echo codex-cli 1.2.3");
     await writeFile(join(folder, "file"), "");
-    const ran = await manager(["--check"], { SKILL_RUNNER_DATA_DIR: join(folder, "file/data") });
-    expect(ran).toMatchObject({
-      code: 1,
-      stdout: expect.stringContaining("codex: 1.2.3 in PATH"),
-      stderr: expect.stringContaining("WARNING: agent_status.json was not written"),
-    });
+    // Below /proc the system says ENOENT for a folder whose parent is there.
+    for (const dataDir of [join(folder, "file/data"), "/proc/none/data"]) {
+      const ran = await manager(["--check"], { SKILL_RUNNER_DATA_DIR: dataDir });
+      expect(ran).toMatchObject({
+        code: 1,
+        stdout: expect.stringContaining("codex: 1.2.3 in PATH"),
+        stderr: expect.stringContaining("WARNING: agent_status.json was not written"),
+      });
+    }
   });
 
   test("is found through a link, and in the checkout, which is built first", async () => {
@@ -263,7 +266,25 @@ describe("upgrade_agents.sh", () => {
     expect(await status()).toMatchObject({ codex: { version: "0.169.0" } });
   });
 
-  test("on a host, in the container of the compose file", async () => {
+  test("without a compose file, upgrades there, whatever docker says", async () => {
+    await registry.publish(fakeCodex("0.169.0"));
+    const log = join(folder, "docker.log");
+    await tool("docker", `echo "$@" >> ${log}`);
+    expect(await upgradeAll()).toMatchObject({ code: 0, stdout: expect.stringMatching(/Done\n$/) });
+    expect(await status()).toMatchObject({ codex: { version: "0.169.0" } });
+    await expect(readFile(log)).rejects.toThrow(/ENOENT/);
+  });
+
+  test("with a compose file where docker compose does not work, upgrades there", async () => {
+    await writeFile(join(folder, "app/docker-compose.yml"), "");
+    await registry.publish(fakeCodex("0.169.0"));
+    await tool("docker", "exit 1");
+    expect(await upgradeAll()).toMatchObject({ code: 0 });
+    expect(await status()).toMatchObject({ codex: { version: "0.169.0" } });
+  });
+
+  test.each(["docker-compose.yml", "compose.yaml"])("on a host, in the container of %s", async (name) => {
+    await writeFile(join(folder, "app", name), "");
     const log = join(folder, "docker.log");
     await tool("docker", `[ "$2" = version ] || { pwd; for arg; do echo "$arg"; done; } > ${log}`);
     expect(await upgradeAll()).toMatchObject({ code: 0, stdout: "Done\n" });

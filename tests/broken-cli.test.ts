@@ -141,3 +141,24 @@ test.each([
       : { present: true, error: expect.any(String) },
   );
 });
+
+test("JSON that is nested too deep to be written again fails the turn at most, never the server", async () => {
+  await start();
+  const deep = `${"[".repeat(20_000)}${"]".repeat(20_000)}`;
+  const call = `{"type":"item.started","item":{"id":"c","type":"mcp_tool_call","server":"s","tool":"t","arguments":${deep}}}`;
+  await putCli(printed([call, ...answering({ ok: true })]));
+  expect(await runOnce()).toMatchObject({ status: "succeeded" });
+});
+
+test("a probe that hangs, with a child that holds its pipes, keeps no job for ever", {
+  timeout: 90_000,
+}, async () => {
+  await start();
+  await putCli("exec sleep 300", "/bin/sh");
+  const path = join(harness.config.npmPrefix, "bin/codex");
+  await rm(path);
+  await writeFile(path, "#!/bin/sh\nsleep 300\necho never\n");
+  await chmod(path, 0o755);
+  const { body } = await harness.call(listEngines);
+  expect(body.engines[0]).toMatchObject({ engine: "codex", present: true, error: expect.any(String) });
+});

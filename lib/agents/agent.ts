@@ -12,6 +12,11 @@ export interface CliFacts {
   flags: ReadonlySet<string>;
 }
 
+/** Whether a CLI takes a long option, such as `--effort`: one whose help names none counts as the known good version. */
+export function takes({ flags }: CliFacts, flag: string): boolean {
+  return flags.size === 0 || flags.has(flag);
+}
+
 /** One turn to be run by an agent CLI: everything the adapter may use to build its command. */
 export interface TurnRequest {
   skillId: string;
@@ -117,6 +122,8 @@ export interface Agent {
   credentialFiles: string[];
   /** Whether one of them is enough to count as logged in, or it takes all. */
   credentialRule: "all" | "any";
+  /** What must stand in one of them to make it a login, for a file that is there without one too. */
+  credentialMarks?: Readonly<Record<string, RegExp>>;
   /** Folders the container links to the mounted config root; the first one holds the CLI's settings. */
   homes: AgentHome[];
   /** The variable that moves `homes[0].home`, or null. */
@@ -147,6 +154,8 @@ export interface Agent {
   read(turn: TurnRequest): StreamReader;
   /** Speaks the turn instead of `read`; resolves when the turn is over. Rejects when the CLI breaks the protocol. */
   converse?(turn: TurnRequest, conversation: Conversation): Promise<void>;
+  /** Its stream does not tell errors: stderr is asked even when a turn seems complete. */
+  stderrRules?: true;
   /** Reads what the CLI left on stderr when its stream told no reason for the failure. */
   explainStderr(stderr: string): AgentEvent | null;
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseJson } from "../json.ts";
 import type { StreamReader } from "./agent.ts";
 import { type Block, block, type Line, line, type ResultLine, type TokenCounts } from "./anthropic-lines.ts";
 import type { AgentEvent, FailureKind, Usage } from "./events.ts";
@@ -129,12 +130,4 @@ function textOf(content: unknown): string {
       (item) => z.object({ type: z.literal("text"), text: z.string() }).safeParse(item).data?.text ?? [],
     )
     .join("\n");
-}
-
-function parseJson(printed: string): unknown {
-  try {
-    return JSON.parse(printed);
-  } catch {
-    return null;
-  }
 }

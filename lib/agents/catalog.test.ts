@@ -108,6 +108,23 @@ describe("a CLI that lists its models", () => {
 describe("lists of operators", () => {
   const old = { ...codex, models: [{ version: "0.1.0", models: [info("seed")] }] };
 
+  test("are picked by the dotted numbers of a version; what follows them counts only when it is the same", async () => {
+    const known = (...versions: string[]) => ({
+      ...codex,
+      models: versions.map((version) => ({ version, models: [info(version)] })),
+    });
+    const pickedOf = async (installed: string, ...versions: string[]) => {
+      await putCli("");
+      await writeFile(join(folder, "npm/bin/codex"), `#!/bin/sh\necho ${installed}\n`);
+      const { snapshot_version_used, fallback_reason } = await catalog().models(known(...versions));
+      return [snapshot_version_used, fallback_reason];
+    };
+    expect(await pickedOf("1.2.3", "1.2.3-beta")).toEqual(["1.2.3-beta", null]);
+    expect(await pickedOf("1.2.3-beta", "1.2.3", "1.2.4")).toEqual(["1.2.3", null]);
+    expect(await pickedOf("1.2.3", "1.2.3", "1.2.3-beta")).toEqual(["1.2.3", null]);
+    expect(await pickedOf("1.10.0", "1.9.0", "1.11.0")).toEqual(["1.9.0", null]);
+  });
+
   test("are kept for the installed version, and never changed", async () => {
     await putCli("");
     const added = await catalog().addSnapshot(old, [info("mine")]);

@@ -176,11 +176,22 @@ function pick(ascending: readonly ModelSnapshot[], version: string | null) {
   const newest = ascending.at(-1) ?? { version: "0.0.0", models: [] };
   if (version === null) return { snapshot: newest, fallback: "cli_version_unknown" as const };
   if (!/^\d+(\.\d+)*/.test(version)) return { snapshot: newest, fallback: "no_semver_match" as const };
-  const match = ascending.filter((snapshot) => compareVersions(snapshot.version, version) <= 0).at(-1);
+  const match =
+    ascending.find((snapshot) => snapshot.version === version) ??
+    ascending.filter((snapshot) => compareVersions(snapshot.version, version) <= 0).at(-1);
   return match ? { snapshot: match, fallback: null } : { snapshot: newest, fallback: "no_match" as const };
 }
 
 /** Compares dotted numbers; what follows them ("-beta.1") does not count. */
 function compareVersions(a: string, b: string): number {
-  return a.localeCompare(b, "en", { numeric: true });
+  const [left, right] = [numbersOf(a), numbersOf(b)];
+  for (let index = 0; index < Math.max(left.length, right.length); index++) {
+    const difference = (left[index] ?? 0) - (right[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+function numbersOf(version: string): number[] {
+  return (/^\d+(\.\d+)*/.exec(version)?.[0] ?? "0").split(".").map(Number);
 }

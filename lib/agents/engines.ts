@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { RunnerError } from "../errors.ts";
 import type { Agent, ModelInfo, SandboxIntent } from "./agent.ts";
 import type { EngineModels, ModelCatalog, ModelManifest } from "./catalog.ts";
@@ -146,7 +147,7 @@ export function createEngines(options: EnginesOptions): Engines {
       const { resume, outputSchema, efforts } = agent.capabilities;
       return {
         ...known,
-        path: known.source === "managed" ? `bin/${agent.binary}` : known.source && agent.binary,
+        path: known.source === "managed" ? `bin/${agent.binary}` : known.source && basename(agent.binary),
         wanted_version: wantedVersion(agent, options.versions),
         sandbox_reason: known.sandbox === null ? null : sandboxReason(known.sandbox, await landlock()),
         credential_files: files,

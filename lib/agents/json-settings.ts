@@ -1,4 +1,5 @@
 import { RunnerError } from "../errors.ts";
+import { parseJson } from "../json.ts";
 
 export type Settings = Readonly<Record<string, unknown>>;
 
@@ -46,12 +47,4 @@ function has(value: unknown, [key, ...rest]: readonly string[]): boolean {
 
 function isObject(value: unknown): value is Settings {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Agent, ModelInfo } from "./agent.ts";
+import { askCli } from "./ask-cli.ts";
 import { allowedEnvironment } from "./environment.ts";
 import type { Installation } from "./installation.ts";
 
@@ -43,20 +44,16 @@ async function ask(
   path: string,
   { npmPrefix, environment }: ModelProbeOptions,
 ): Promise<ModelInfo[]> {
-  // Loaded when first needed: it is a third of what a start would read.
-  const { execa } = await import("execa");
   // An empty folder: some CLIs read settings from where they are started.
   const cwd = await mkdtemp(join(tmpdir(), "models-"));
   try {
-    const { stdout } = await execa(path, probe.args, {
-      cwd,
-      timeout: timeoutMs,
-      killSignal: "SIGKILL",
-      stdin: "ignore",
-      maxBuffer: 4 * 1024 * 1024,
-      extendEnv: false,
+    const { stdout, failed } = await askCli(path, probe.args, {
       env: allowedEnvironment(agent, { server: environment, npmPrefix }),
+      cwd,
+      timeoutMs,
+      maxBuffer: 4 * 1024 * 1024,
     });
+    if (failed) throw new Error("the models could not be listed");
     const models = probe.read(stdout);
     if (models.length === 0) throw new Error("no models were listed");
     return models;

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import type { Agent } from "./agent.ts";
+import { askCli, type CliAnswer } from "./ask-cli.ts";
 
 /** What is asked of a CLI itself, without a model call and without any key. */
 
@@ -51,20 +52,14 @@ function printable(line: string): string {
     .slice(0, 200);
 }
 
-export async function ask(path: string, args: string[], environment: Environment) {
-  // Loaded when first needed: it is a third of what a start would read.
-  const { execa } = await import("execa");
-  return execa(path, args, {
-    reject: false,
-    timeout: probeTimeoutMs,
-    killSignal: "SIGKILL",
-    stdin: "ignore",
+/** Asks a CLI something that needs no key: a broken binary gets none. */
+export function ask(path: string, args: string[], environment: Environment): Promise<CliAnswer> {
+  return askCli(path, args, {
+    env: { PATH: environment.PATH, HOME: environment.HOME },
     // What it might leave in its working folder is not left in the server's.
     cwd: tmpdir(),
+    timeoutMs: probeTimeoutMs,
     maxBuffer: 64 * 1024,
-    // None of the questions needs a key, and a broken binary gets none.
-    extendEnv: false,
-    env: { PATH: environment.PATH, HOME: environment.HOME },
   });
 }
 

@@ -38,7 +38,7 @@ export function readRecorded(agent: Agent, version: string, name: string, turn =
   for (const line of readFileSync(join(folder, `${name}.jsonl`), "utf8").split("\n"))
     reader.line(line).forEach(take);
   reader.end?.().forEach(take);
-  if (!summary.completed && summary.failure === null) {
+  if (summary.failure === null && (!summary.completed || agent.stderrRules)) {
     const explained = agent.explainStderr(readFileSync(join(folder, `${name}.stderr.txt`), "utf8"));
     if (explained) take(explained);
   }

@@ -18,6 +18,9 @@ export interface TurnSummary {
 /** Longest answer that is kept, in UTF-16 units: a CLI that never stops talking costs this much memory. */
 const maxAnswerLength = 16 * 1024 * 1024;
 
+/** Longest reason of a failure, which goes into the job's record. */
+const maxReasonLength = 4_000;
+
 /** Folds the events of one turn. `add` returns nothing; `summary` is live. */
 export function createTurnSummary(): { summary: TurnSummary; add(event: AgentEvent): void } {
   const summary: TurnSummary = {
@@ -32,16 +35,22 @@ export function createTurnSummary(): { summary: TurnSummary; add(event: AgentEve
   };
   let messageOpen = false;
   const hear = (text: string) => {
-    summary.finalText = text.slice(0, maxAnswerLength);
+    summary.finalText = text;
     if (text.length <= maxAnswerLength) return;
+    summary.finalText = text.slice(0, maxAnswerLength);
     const message = `The answer is longer than ${maxAnswerLength} characters.`;
     summary.failure ??= { kind: "other", message };
+  };
+  const hearMore = (text: string) => {
+    // It has failed already: to add to it and cut it again with every word would take all of the server's time.
+    if (summary.finalText.length < maxAnswerLength) hear(summary.finalText + text);
   };
   return {
     summary,
     add(event) {
       if (event.type === "message") {
-        hear(event.delta && messageOpen ? summary.finalText + event.text : event.text);
+        if (event.delta && messageOpen) hearMore(event.text);
+        else hear(event.text);
         messageOpen = true;
         return;
       }
@@ -53,7 +62,9 @@ export function createTurnSummary(): { summary: TurnSummary; add(event: AgentEve
       }
       if (event.type === "usage" && event.scope === "step")
         summary.usage = addUsage(summary.usage, event.usage);
-      if (event.type === "failure") summary.failure = { kind: event.kind, message: event.message };
+      if (event.type === "failure") {
+        summary.failure = { kind: event.kind, message: event.message.slice(0, maxReasonLength) };
+      }
       if (event.type === "turn_completed") {
         summary.completed = true;
         summary.structured = event.structured;

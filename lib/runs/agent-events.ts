@@ -18,7 +18,7 @@ export function describeAgentEvent(
     case "tool_call":
       return {
         type: typeOfTool(event.tool),
-        data: { phase: "started", call_id: event.callId, tool: event.tool, input: event.input },
+        data: { phase: "started", call_id: event.callId, tool: event.tool, ...shownInput(event.input) },
       };
     case "tool_result":
       return {
@@ -32,13 +32,19 @@ export function describeAgentEvent(
         }),
       };
     case "retry":
-      return { type: "diagnostic.warning", data: { code: "AGENT_RETRY", message: event.message } };
+      return {
+        type: "diagnostic.warning",
+        data: { code: "AGENT_RETRY", message: event.message.slice(0, maxText) },
+      };
     case "warning":
-      return { type: "diagnostic.warning", data: { code: "AGENT_WARNING", message: event.message } };
+      return {
+        type: "diagnostic.warning",
+        data: { code: "AGENT_WARNING", message: event.message.slice(0, maxText) },
+      };
     case "failure":
       return {
         type: "diagnostic.warning",
-        data: { code: "AGENT_FAILURE", kind: event.kind, message: event.message },
+        data: { code: "AGENT_FAILURE", kind: event.kind, message: event.message.slice(0, maxText) },
       };
     case "session":
     case "turn_started":
@@ -56,4 +62,14 @@ function shown(text: string, data: Record<string, unknown>): Record<string, unkn
   return text.length <= maxText
     ? { ...data, text }
     : { ...data, text: text.slice(0, maxText), truncated: true };
+}
+
+/** A tool's input in bounded size. JSON can be parsed that is nested too deep to be written again. */
+function shownInput(input: unknown): Record<string, unknown> {
+  try {
+    const text = JSON.stringify(input) ?? "null";
+    return text.length <= maxText ? { input } : { input: { text: text.slice(0, maxText) }, truncated: true };
+  } catch {
+    return { input: null, truncated: true };
+  }
 }

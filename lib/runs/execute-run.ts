@@ -26,6 +26,19 @@ export async function executeRun(
   progress: RunProgress,
   stop: AbortController,
 ): Promise<RunResult> {
+  const timeout = hardTimeout(progress.run, context, stop);
+  try {
+    return await carryOut(context, progress, stop);
+  } finally {
+    clearTimeout(timeout);
+  }
+}
+
+async function carryOut(
+  context: RunContext,
+  progress: RunProgress,
+  stop: AbortController,
+): Promise<RunResult> {
   const { run, paths } = progress;
   const skill = await context.skills.get(run.skill_id, fresh);
   if (skill.errors.length > 0)
@@ -41,33 +54,28 @@ export async function executeRun(
     );
   }
 
-  const timeout = hardTimeout(run, context, stop);
-  try {
-    await prepareWorkspace(paths, { skill, agent, mode: run.runtime_options.execution_mode });
-    const strict =
-      agent.capabilities.outputSchema && skill.schemas.output ? toStrictSchema(skill.schemas.output) : null;
-    let prompt = firstPrompt(skill, agent, run, paths.workspace);
-    for (let repairs = 0; ; repairs++) {
-      const asked = progress.run.session_id;
-      const outcome = await attemptTurn(context, progress, {
-        skill,
-        agent,
-        installation,
-        strict,
-        prompt,
-        stop,
-      });
-      const failure = judgeTurn(outcome, stop.signal, agent.id, asked);
-      if (failure) return stopped(failure);
-      const answer = await converge(skill, context.validators, paths, outcome.summary);
-      if (answer.issues.length === 0) return succeed(progress, answer, outcome, repairs);
-      const verdict = repairVerdict(repairs, context.settings.maxRepairTurns, progress.run.session_id, agent);
-      if (verdict !== null) return fail({ ...verdict, issues: answer.issues });
-      progress.tell("diagnostic.output_repair.started", { round: repairs + 1, issues: answer.issues });
-      prompt = buildRepairPrompt(answer.issues, skill.schemas.output);
-    }
-  } finally {
-    clearTimeout(timeout);
+  await prepareWorkspace(paths, { skill, agent, mode: run.runtime_options.execution_mode });
+  const strict =
+    agent.capabilities.outputSchema && skill.schemas.output ? toStrictSchema(skill.schemas.output) : null;
+  let prompt = firstPrompt(skill, agent, run, paths.workspace);
+  for (let repairs = 0; ; repairs++) {
+    const asked = progress.run.session_id;
+    const outcome = await attemptTurn(context, progress, {
+      skill,
+      agent,
+      installation,
+      strict,
+      prompt,
+      stop,
+    });
+    const failure = judgeTurn(outcome, stop.signal, agent.id, asked);
+    if (failure) return stopped(failure);
+    const answer = await converge(skill, context.validators, paths, outcome.summary);
+    if (answer.issues.length === 0) return succeed(progress, answer, outcome, repairs);
+    const verdict = repairVerdict(repairs, context.settings.maxRepairTurns, progress.run.session_id, agent);
+    if (verdict !== null) return fail({ ...verdict, issues: answer.issues });
+    progress.tell("diagnostic.output_repair.started", { round: repairs + 1, issues: answer.issues });
+    prompt = buildRepairPrompt(answer.issues, skill.schemas.output);
   }
 }
 

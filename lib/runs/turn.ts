@@ -1,13 +1,13 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { PassThrough, type Readable, type Writable } from "node:stream";
-import { stripVTControlCharacters } from "node:util";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Agent, AgentCommand, AgentEvent, TurnRequest, TurnSummary } from "../agents/index.ts";
-import { createTurnSummary, nameTools, trackingVariable } from "../agents/index.ts";
+import { trackingVariable } from "../agents/index.ts";
 import { boundedLog } from "./bounded-log.ts";
-import { createLineSplitter } from "./line-splitter.ts";
 import { endProcessGroup, type KillGraces, sweepByEnvironment } from "./process-tree.ts";
 import type { Resources } from "./record.ts";
+import { createTurnReader } from "./turn-reader.ts";
 import type { UsageSampler } from "./usage-sampler.ts";
 
 export interface TurnOptions {
@@ -51,7 +51,8 @@ export interface TurnOutcome {
 const stderrTail = 64 * 1024;
 /** Milliseconds the pipes of an agent that has ended may stay open. */
 const pipeGraceMs = 500;
-const overflowText = "a line of output was longer than 1 MiB and was left out";
+/** Milliseconds a conversation has to read what the agent said last. */
+const conversationGraceMs = 2_000;
 
 /**
  * Runs one turn of an agent CLI in its own process group and reads its stream to the end. Never rejects for what the
@@ -60,26 +61,12 @@ const overflowText = "a line of output was longer than 1 MiB and was left out";
 export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   const { agent, command, logs, signal } = options;
   const started = performance.now();
-  const { summary, add } = createTurnSummary();
-  const named = nameTools();
-  const take = (event: AgentEvent) => {
-    add(event);
-    options.onEvent(named(event));
-  };
+  const reader = createTurnReader(agent, options.request, options.onEvent);
   writeFileSync(logs.prompt, options.prompt);
-  for (const [path, content] of Object.entries(command.files)) {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, content);
-  }
+  for (const [path, content] of Object.entries(command.files)) writeAnew(path, content);
 
   const stdout = boundedLog(logs.stdout);
   const stderr = boundedLog(logs.stderr);
-  const reader = agent.read(options.request);
-  const lines = createLineSplitter(
-    // JSON holds no raw escape character: where one stands, a terminal's colours came along.
-    (line) => reader.line(line.includes("\u001b") ? stripVTControlCharacters(line) : line).forEach(take),
-    () => take({ type: "warning", message: overflowText }),
-  );
   let lastWords = "";
   const stall = createStallTimer(options.stallMs, options.onStall);
 
@@ -106,7 +93,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   child.stdout.on("data", (chunk: Buffer) => {
     stall.restart();
     stdout.write(chunk, child.stdout);
-    if (spoken === null) lines.write(chunk);
+    if (spoken === null) reader.write(chunk);
     else spoken.write(chunk);
   });
   child.stderr.on("data", (chunk: Buffer) => {
@@ -133,10 +120,12 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     const pipesHeld = setTimeout(stop, pipeGraceMs);
     child.once("close", () => clearTimeout(pipesHeld));
   });
+  let conversation: Promise<void> | undefined;
   if (spoken !== null) {
-    child.stdout.once("end", () => spoken.end());
+    // Also when the pipe is torn down: a conversation that hears no end would wait for ever.
+    child.stdout.once("close", () => spoken.end());
     // Whoever speaks a protocol does not end by itself: the turn is over when the conversation is.
-    void converse(options, { input: child.stdin, output: spoken, take }).finally(stop);
+    conversation = converse(options, { input: child.stdin, output: spoken, take: reader.take }).finally(stop);
   }
   const result = await child;
   const resources = endWatch();
@@ -147,14 +136,11 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     if (!options.sandboxed) await sweepByEnvironment(trackingVariable, options.runId);
   }
   await ending;
-  lines.end();
-  reader.end?.().forEach(take);
+  if (conversation !== undefined) await Promise.race([conversation, sleep(conversationGraceMs)]);
+  reader.end(lastWords);
   await Promise.all([stdout.close(), stderr.close()]);
 
-  if (summary.failure === null && !summary.completed) {
-    const explained = agent.explainStderr(lastWords);
-    if (explained) take(explained);
-  }
+  const { summary } = reader;
   // A CLI that was spoken with to the end was ended by us: how it took that says nothing.
   const spokenToEnd = spoken !== null && summary.completed;
   return {
@@ -165,6 +151,16 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     durationMs: performance.now() - started,
     resources,
   };
+}
+
+/**
+ * Writes a file of ours where the agent may have been before: what it left there, which may be a link or a pipe that
+ * nobody reads, is not written to.
+ */
+function writeAnew(path: string, content: string): void {
+  rmSync(path, { recursive: true, force: true });
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content, { flag: "wx" });
 }
 
 function spawnReason(cause: unknown): string {

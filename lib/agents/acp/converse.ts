@@ -77,7 +77,7 @@ function createEar(emit: (event: AgentEvent) => void) {
     hear(params: unknown) {
       heardAt = performance.now();
       if (live) updates.take(params);
-      else if (updates.isHistory(params)) retold += 1;
+      else if (updates.takeHistory(params)) retold += 1;
     },
     /** From now on what is told is this turn's. */
     listen() {
@@ -101,6 +101,7 @@ async function speak(
   ear: ReturnType<typeof createEar>,
 ): Promise<void> {
   const session = await within(openMs, openSession(agent, turn, settings.authMethod));
+  if (turn.sessionId === null) ear.updates.newSession();
   // There are CLIs that take any id for a session, and quietly start a new one.
   if (turn.sessionId !== null && (await ear.story()) === 0 && session.retold) {
     throw new TurnFailed(

@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { parseJson } from "../../json.ts";
 import type { FailureKind } from "../events.ts";
+import { saysUnauthorized } from "../unauthorized.ts";
 
 /** The turn is over because something cannot be done; `kind` and the message are what it failed of. */
 export class TurnFailed extends Error {
@@ -21,7 +23,11 @@ const authRequired = -32000;
 const misreadCodes = [-32700, -32600, -32601, -32602];
 
 const authText =
-  /\b401\b|unauthenticated|unauthorized|(incorrect|invalid|missing) api[ _]key|api key is missing|authentication required|not logged in/i;
+  /unauthenticated|(incorrect|invalid|missing) api[ _]key|api key is missing|authentication required|not logged in/i;
+
+function saysUnauthenticated(message: string): boolean {
+  return saysUnauthorized(message) || authText.test(message);
+}
 
 /**
  * Waits for the answer to a request.
@@ -61,23 +67,15 @@ function requestFailure(error: unknown, kind: FailureKind, misread: FailureKind)
   const more = details.safeParse(data).data?.details;
   const said = wrapped.safeParse(parseJson(parsed.data.message)).data?.error.message ?? parsed.data.message;
   const message = more === undefined ? said : `${said}: ${more}`;
-  if ([authRequired, 401, 403].includes(code) || authText.test(message)) {
+  if ([authRequired, 401, 403].includes(code) || saysUnauthenticated(message)) {
     return new TurnFailed("auth", message);
   }
   return new TurnFailed(misreadCodes.includes(code) ? misread : kind, message);
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
 /** The line in what a CLI left on stderr that says it is not logged in, or null. */
 export function explainAcpStderr(stderr: string) {
-  const line = stderr.split("\n").findLast((text) => authText.test(text));
+  const line = stderr.split("\n").findLast((text) => saysUnauthenticated(text));
   if (line === undefined) return null;
   return { type: "failure" as const, kind: "auth" as const, message: line.trim().slice(0, 500) };
 }

@@ -15,7 +15,7 @@ export function createAcpAgent(definition: AcpDefinition): Agent {
     title: definition.title ?? `${id} (ACP)`,
     npmPackage: null,
     knownGoodVersion: null,
-    unavailable: isAbsolute(command) ? `There is no executable ${command}.` : null,
+    unavailable: isAbsolute(command) ? `There is no executable at the path that its definition names.` : null,
     binary: command,
     skillsFolder: skills_folder,
     // Not every CLI knows of skills; every one can read a file.

@@ -24,16 +24,18 @@ const toolCall = z.object({
 });
 export type AcpToolCall = z.infer<typeof toolCall>;
 
+const usageUpdate = z.object({
+  sessionUpdate: z.literal("usage_update"),
+  cost: z.object({ amount: z.number(), currency: z.string() }).nullish().catch(null),
+});
+
 const update = z.discriminatedUnion("sessionUpdate", [
   chunk.extend({ sessionUpdate: z.literal("agent_message_chunk") }),
   chunk.extend({ sessionUpdate: z.literal("agent_thought_chunk") }),
   chunk.extend({ sessionUpdate: z.literal("user_message_chunk") }),
   toolCall.extend({ sessionUpdate: z.literal("tool_call") }),
   toolCall.extend({ sessionUpdate: z.literal("tool_call_update") }),
-  z.object({
-    sessionUpdate: z.literal("usage_update"),
-    cost: z.object({ amount: z.number(), currency: z.string() }).nullish().catch(null),
-  }),
+  usageUpdate,
 ]);
 const notification = z.object({ update });
 
@@ -50,13 +52,19 @@ export const permissionRequest = z.object({
   options: z.array(z.object({ optionId: z.string(), kind: text })),
 });
 
+/** Longest piece of the model's thoughts in one event, in UTF-16 units. */
+const maxThoughtLength = 64 * 1024;
+
 /** Turns what a session tells into events. Made anew for each turn. */
 export function createUpdateReader(emit: (event: AgentEvent) => void) {
   const calls = new Map<string, AcpToolCall & { told?: boolean }>();
   let thought = "";
   let messageId: string | null | undefined;
   let steps = 0;
-  let costUsd: number | null = null;
+  // The protocol tells what the whole session has cost, so a turn's cost is what came to it. What a loaded session had
+  // cost before is known only when the CLI tells it while it loads; else the turn's cost is not known.
+  let costBefore: number | null = null;
+  let costSince: number | null = null;
 
   const tell = (event: AgentEvent) => {
     if (thought !== "") emit({ type: "reasoning", text: thought });
@@ -97,12 +105,15 @@ export function createUpdateReader(emit: (event: AgentEvent) => void) {
         }
         case "agent_thought_chunk":
           thought += said.content.text;
+          for (; thought.length > maxThoughtLength; thought = thought.slice(maxThoughtLength)) {
+            emit({ type: "reasoning", text: thought.slice(0, maxThoughtLength) });
+          }
           return;
         case "tool_call":
         case "tool_call_update":
           return tool(said);
         case "usage_update":
-          if (said.cost?.currency === "USD") costUsd = said.cost.amount;
+          costSince = usdOf(said) ?? costSince;
           return;
         case "user_message_chunk":
           return;
@@ -115,17 +126,29 @@ export function createUpdateReader(emit: (event: AgentEvent) => void) {
     /** The turn is over: its counts, when its steps told none, what it cost, and how it ended. */
     end(answer: z.infer<typeof promptAnswer>) {
       const used = steps > 0 ? null : promptUsage(answer);
+      const costUsd = costBefore === null || costSince === null ? null : costSince - costBefore;
       if (used !== null || costUsd !== null) {
         tell({ type: "usage", scope: "step", usage: { ...(used ?? nothing), cost_usd: costUsd } });
       }
       tell(endOf(answer.stopReason));
     },
-    /** Whether anything of a conversation is in these parameters of `session/update`. */
-    isHistory(params: unknown): boolean {
+    /** The session is a new one: it has cost nothing yet. */
+    newSession() {
+      costBefore = 0;
+    },
+    /** Parameters of a `session/update` before the turn; whether anything of a conversation is in them. */
+    takeHistory(params: unknown): boolean {
       const parsed = notification.safeParse(params);
-      return parsed.success && parsed.data.update.sessionUpdate !== "usage_update";
+      if (!parsed.success) return false;
+      if (parsed.data.update.sessionUpdate !== "usage_update") return true;
+      costBefore = usdOf(parsed.data.update) ?? costBefore;
+      return false;
     },
   };
+}
+
+function usdOf({ cost }: z.infer<typeof usageUpdate>): number | null {
+  return cost?.currency === "USD" ? cost.amount : null;
 }
 
 function endOf(stopReason: string): AgentEvent {

@@ -2,6 +2,7 @@ import type { Readable, Writable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import type { AnyMessage, Stream } from "@agentclientprotocol/sdk";
 import { z } from "zod";
+import { parseJson } from "../../json.ts";
 
 /** Longest message that is read, in UTF-16 units: a CLI that never ends its line costs this much memory. */
 const maxMessageLength = 16 * 1024 * 1024;
@@ -20,7 +21,7 @@ export function messageStream(input: Writable, output: Readable): Stream {
     readable: new ReadableStream<AnyMessage>({
       start(controller) {
         const lines = splitLines((line) => {
-          const found = message.safeParse(parse(line));
+          const found = message.safeParse(parseJson(line));
           if (found.success && open) controller.enqueue(found.data);
         });
         output.on("data", lines.write);
@@ -68,12 +69,4 @@ function splitLines(onLine: (line: string) => void) {
       if (!dropping) onLine(pending);
     },
   };
-}
-
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return null;
-  }
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Agent, TurnRequest } from "../agent.ts";
+import { type Agent, type TurnRequest, takes } from "../agent.ts";
 import { claudeEnvironment, claudeSettings, keyVariables } from "./config.ts";
 import { claudeModels } from "./models.ts";
 import { explainClaudeStderr, readClaude } from "./stream.ts";
@@ -45,16 +45,15 @@ export const claude: Agent = {
   modelProbe: null,
   skillConfigFile: "claude_settings.json",
   command(turn) {
-    const takes = (flag: string) => turn.cli.flags.size === 0 || turn.cli.flags.has(flag);
     const settings = join(turn.turnDir, "claude.settings.json");
     const shellSetup = join(turn.turnDir, "claude.shell.sh");
     const args = ["-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"];
-    args.push("--settings", settings, ...sources(turn, takes));
-    if (takes("--strict-mcp-config")) args.push("--strict-mcp-config");
+    args.push("--settings", settings, ...sources(turn));
+    if (takes(turn.cli, "--strict-mcp-config")) args.push("--strict-mcp-config");
     if (turn.model !== null) args.push("--model", turn.model);
-    if (turn.effort !== null && takes("--effort")) args.push("--effort", turn.effort);
+    if (turn.effort !== null && takes(turn.cli, "--effort")) args.push("--effort", turn.effort);
     const schema = turn.outputSchema === null ? "" : JSON.stringify(turn.outputSchema);
-    if (schema !== "" && Buffer.byteLength(schema) <= maxSchemaBytes && takes("--json-schema")) {
+    if (schema !== "" && Buffer.byteLength(schema) <= maxSchemaBytes && takes(turn.cli, "--json-schema")) {
       args.push("--json-schema", schema);
     }
     if (turn.sessionId !== null) args.push("--resume", turn.sessionId);
@@ -79,8 +78,8 @@ export const claude: Agent = {
  * Where settings, skills and sub-agents come from. As a project, claude would take the skills of the folders above the
  * workspace too; with its `.claude` folder as a plug-in and no sources, there is this run's skill and nothing else.
  */
-function sources({ workspace }: TurnRequest, takes: (flag: string) => boolean): string[] {
-  if (!takes("--setting-sources")) return [];
-  if (!takes("--plugin-dir")) return ["--setting-sources=project"];
+function sources({ workspace, cli }: TurnRequest): string[] {
+  if (!takes(cli, "--setting-sources")) return [];
+  if (!takes(cli, "--plugin-dir")) return ["--setting-sources=project"];
   return ["--setting-sources=", "--plugin-dir", join(workspace, skillsFolder, "..")];
 }

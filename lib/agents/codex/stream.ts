@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { parseJson } from "../../json.ts";
 import type { AgentEvent, FailureKind } from "../events.ts";
+import { saysUnauthorized } from "../unauthorized.ts";
 
 const item = z.object({
   id: z.string().catch(""),
@@ -106,7 +108,7 @@ function toolCall(call: Item): { tool: string; input: unknown } | null {
 }
 
 function kindOf(message: string): FailureKind {
-  if (authFailure.test(message)) return "auth";
+  if (saysUnauthorized(message) || authFailure.test(message)) return "auth";
   if (/no rollout found/i.test(message)) return "session";
   if (/\b[45]\d\d\b|stream disconnected|exceeded retry|high demand|usage limit|model/i.test(message))
     return "model";
@@ -114,12 +116,4 @@ function kindOf(message: string): FailureKind {
 }
 
 const authFailure =
-  /\b401\b|unauthorized|not logged in|invalid api key|refresh token|missing environment variable: `\w*(KEY|TOKEN)`/i;
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
+  /not logged in|invalid api key|refresh token|missing environment variable: `\w*(KEY|TOKEN)`/i;

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Agent } from "../agent.ts";
+import { type Agent, takes } from "../agent.ts";
 import { efforts, geminiSettings, keyVariables } from "./config.ts";
 import { geminiModels } from "./models.ts";
 import { explainGeminiStderr, readGemini } from "./stream.ts";
@@ -47,7 +47,7 @@ export const gemini: Agent = {
   modelProbe: null,
   skillConfigFile: "gemini_settings.json",
   command(turn) {
-    const approve = turn.cli.flags.size === 0 || turn.cli.flags.has("--approval-mode");
+    const approve = takes(turn.cli, "--approval-mode");
     // No -p: the prompt comes on stdin alone.
     const args = ["-o", "stream-json", ...(approve ? ["--approval-mode", "yolo"] : ["--yolo"])];
     if (turn.model !== null) args.push("-m", turn.model);

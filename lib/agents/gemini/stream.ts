@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import { z } from "zod";
+import { parseJson } from "../../json.ts";
 import type { StreamReader } from "../agent.ts";
 import type { AgentEvent, FailureKind } from "../events.ts";
 
@@ -156,11 +157,3 @@ function kindOf(type: string, message: string): FailureKind {
 /** Google refuses a wrong key with a 400, one that may not be used with a 403, and one it does not know with a 401. */
 const authFailure =
   /"code":\s*40[13]\b|UNAUTHENTICATED|PERMISSION_DENIED|API_KEY_INVALID|API key (?:not valid|expired)|invalid_grant/i;
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}

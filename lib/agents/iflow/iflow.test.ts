@@ -1,5 +1,7 @@
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { readRecorded, turnOf } from "../recorded.test-support.ts";
 import { iflow } from "./index.ts";
 import { readIflow } from "./stream.ts";
@@ -108,6 +110,50 @@ test.each([
   ["An unexpected critical error occurred:\nError: EACCES", "model"],
 ])("stderr explains a turn without words: %s", (stderr, kind) => {
   expect(iflow.explainStderr(`${stderr}\n`)).toMatchObject({ type: "failure", kind });
+});
+
+test("a model error after the first words is told on stderr alone, which is asked", () => {
+  const words = eventsOf("I will write\n", info());
+  expect(words.at(-1)).toEqual({ type: "turn_completed" });
+  expect(iflow.stderrRules).toBe(true);
+  const stderr = `Error when talking to iFlow API Error: fetch failed\n\n<Execution Info>\n${info()}\n`;
+  expect(iflow.explainStderr(stderr)).toMatchObject({ kind: "model", message: "fetch failed" });
+});
+
+test.each([
+  "Attempt 1 failed. Retrying with backoff... Error: generate data error: HTTP error! status: 500",
+  "Error executing tool run_shell_command: Error when talking to iFlow API: Please set an Auth method",
+  "Error executing tool read_file: generate data error: 401",
+  "ℹ️  Resuming session session-1 (2 messages loaded)",
+  "The page says: Error when talking to iFlow API",
+])("what a turn that went on leaves on stderr explains nothing: %s", (line) => {
+  expect(iflow.explainStderr(`\n${line}\n\n<Execution Info>\n${info()}\n</Execution Info>\n`)).toBeNull();
+});
+
+describe("the execution info's file", () => {
+  let turnDir: string;
+  beforeEach(() => {
+    turnDir = mkdtempSync(join(tmpdir(), "iflow-"));
+  });
+  afterEach(() => rmSync(turnDir, { recursive: true }));
+  const sessions = () => (iflow.read(turnOf({ turnDir })).end?.() ?? []).map(({ type }) => type);
+  const file = () => join(turnDir, "execution-info.json");
+
+  test("is read", () => {
+    writeFileSync(file(), info());
+    expect(sessions()).toEqual(["session"]);
+  });
+
+  test("is not read through a link", () => {
+    writeFileSync(join(turnDir, "other"), info());
+    symlinkSync("other", file());
+    expect(sessions()).toEqual([]);
+  });
+
+  test("is not read when it is too large", () => {
+    writeFileSync(file(), info() + " ".repeat(1024 * 1024));
+    expect(sessions()).toEqual([]);
+  });
 });
 
 test("the end of a turn on stderr explains nothing", () => {

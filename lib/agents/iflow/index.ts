@@ -1,9 +1,12 @@
-import { readFileSync } from "node:fs";
+import { lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Agent, TurnRequest } from "../agent.ts";
+import { type Agent, type TurnRequest, takes } from "../agent.ts";
 import { iflowSettings } from "./config.ts";
 import { iflowModels } from "./models.ts";
 import { explainIflowStderr, readIflow } from "./stream.ts";
+
+/** Largest execution info that is read; it has about 300 bytes. */
+const maxInfoBytes = 1024 * 1024;
 
 /**
  * iFlow CLI, a fork of gemini's, driven in its text mode (https://platform.iflow.cn/en/cli). Its vendor took the
@@ -39,11 +42,10 @@ export const iflow: Agent = {
   modelProbe: null,
   skillConfigFile: "iflow_settings.json",
   command(turn) {
-    const takes = (flag: string) => turn.cli.flags.size === 0 || turn.cli.flags.has(flag);
     // No -p: the prompt comes on stdin alone.
     const args = ["--yolo"];
-    if (takes("--thinking")) args.push("--thinking");
-    if (takes("--output-file")) args.push("--output-file", infoFile(turn));
+    if (takes(turn.cli, "--thinking")) args.push("--thinking");
+    if (takes(turn.cli, "--output-file")) args.push("--output-file", infoFile(turn));
     if (turn.model !== null) args.push("--model", turn.model);
     if (turn.sessionId !== null) args.push("--resume", turn.sessionId);
     return {
@@ -60,6 +62,8 @@ export const iflow: Agent = {
     };
   },
   read: (turn) => readIflow(() => readText(infoFile(turn))),
+  // A model call that fails after the first words leaves a stream like that of a good turn.
+  stderrRules: true,
   explainStderr: explainIflowStderr,
 };
 
@@ -67,9 +71,11 @@ function infoFile(turn: TurnRequest): string {
   return join(turn.turnDir, "execution-info.json");
 }
 
+/** Null when there is no such file, or something else stands there, which the agent may have put in its place. */
 function readText(path: string): string | null {
   try {
-    return readFileSync(path, "utf8");
+    const info = lstatSync(path);
+    return info.isFile() && info.size <= maxInfoBytes ? readFileSync(path, "utf8") : null;
   } catch {
     return null;
   }

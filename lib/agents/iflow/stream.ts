@@ -1,6 +1,8 @@
 import { z } from "zod";
+import { parseJson } from "../../json.ts";
 import type { StreamReader } from "../agent.ts";
 import type { AgentEvent, FailureKind } from "../events.ts";
+import { saysUnauthorized } from "../unauthorized.ts";
 
 const count = z.number().catch(0);
 /** What iflow tells of a turn at its end, between `<Execution Info>` tags and in the file of `--output-file`. */
@@ -57,24 +59,31 @@ export function readIflow(readInfoFile: () => string | null): StreamReader {
   };
 }
 
-/** Finds the reason of a failure in what iflow left on stderr, or null: a turn without a word still exits with 0. */
+/**
+ * Finds the reason of a failure in what iflow left on stderr, or null: a turn without a word, or cut off after some,
+ * still exits with 0. A good turn leaves its execution info there, notices, tools that failed and calls tried again.
+ */
 export function explainIflowStderr(stderr: string): AgentEvent | null {
-  const reason = reasons.map((pattern) => pattern.exec(stderr)).find((found) => found !== null);
+  const told = stderr.replace(ordinary, "");
+  const reason = reasons.map((pattern) => pattern.exec(told)).find((found) => found !== null);
   const message = reason?.[1] ?? reason?.[0];
   return message === undefined ? null : { type: "failure", kind: kindOf(message), message: message.trim() };
 }
 
+/** Lines that may hold an error's words although the turn went on. */
+const ordinary = /^(?:Attempt \d+ failed\. Retrying|Error executing tool )[^\n]*/gm;
+
 const reasons = [
-  /Please set an Auth method[^\n]*/i,
-  /Auth method has been deprecated[^\n]*/,
-  /[^\n]*SERVER_OAUTH2_REQUIRED[^\n]*/,
+  /^(?:Error: )?(Please set an Auth method[^\n]*)/im,
+  /^(?:Error: )?(Auth method has been deprecated[^\n]*)/m,
+  /^[^\n]*SERVER_OAUTH2_REQUIRED[^\n]*/m,
   // "The token has expired, sign in again": iflow speaks the user's language.
-  /[^\n]*(?:令牌已过期|token已过期|需要重新认证)[^\n]*/,
-  /\[API Error: ([^\n]*?)\]\s*$/m,
-  /Error when talking to iFlow API[^\n]*?Error: ([^\n]+)/i,
-  /Error when talking to iFlow API[^\n]*/i,
-  /generate data error: [^\n]+/,
-  /An unexpected critical error occurred:\s*([^\n]+)/,
+  /^[^\n]*(?:令牌已过期|token已过期|需要重新认证)[^\n]*/m,
+  /^\[API Error: ([^\n]*?)\]\s*$/m,
+  /^Error when talking to iFlow API[^\n]*?Error: ([^\n]+)/im,
+  /^Error when talking to iFlow API[^\n]*/im,
+  /^(?:Error: )?(generate data error: [^\n]+)/m,
+  /^An unexpected critical error occurred:\s*([^\n]+)/m,
 ];
 
 function eventsOf({ "session-id": sessionId, tokenUsage }: ExecutionInfo): AgentEvent[] {
@@ -99,17 +108,13 @@ function outcomeOf({ terminationReason }: ExecutionInfo, said: boolean): AgentEv
 }
 
 function kindOf(message: string): FailureKind {
-  if (authFailure.test(message)) return "auth";
+  if (saysUnauthorized(message) || authFailure.test(message)) return "auth";
   return /error|status|fetch failed/i.test(message) ? "model" : "other";
 }
 
 const authFailure =
-  /status:? 40[13]\b|\b401\b|unauthorized|(?:invalid|incorrect) api key|auth method|SERVER_OAUTH2_REQUIRED|已过期|重新认证/i;
+  /status:? 403\b|(?:invalid|incorrect) api key|auth method|SERVER_OAUTH2_REQUIRED|已过期|重新认证/i;
 
 function parseInfo(text: string): ExecutionInfo | null {
-  try {
-    return executionInfo.parse(JSON.parse(text));
-  } catch {
-    return null;
-  }
+  return executionInfo.safeParse(parseJson(text)).data ?? null;
 }

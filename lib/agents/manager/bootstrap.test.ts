@@ -46,6 +46,11 @@ test("a new container: folders are linked, files are written, and a second time 
   expect(await readdir(home("."))).toEqual([".codex", ".local"]);
 });
 
+test("a config root that cannot be made is a step that failed", async () => {
+  const options = { agents: [codex], configRoot: "/proc/none/config", home: join(folder, "home") };
+  expect((await bootstrapConfig(options)).map(({ state }) => state)).toEqual(["failed", "failed"]);
+});
+
 describe("what is in HOME already", () => {
   test("a link elsewhere, also to nowhere, is set anew", async () => {
     await symlink("/nowhere", home(".codex"));

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { Stats } from "node:fs";
-import { cp, lstat, mkdir, readdir, readlink, rename, rm, rmdir, symlink, writeFile } from "node:fs/promises";
+import { cp, lstat, readdir, readlink, rename, rm, rmdir, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Agent } from "../agent.ts";
 import { codeOf, whyNotWritable } from "./config-folders.ts";
+import { makeFolder } from "./make-folder.ts";
 
 /** What was done about one folder or file of an agent. */
 export interface BootstrapStep {
@@ -54,13 +55,13 @@ export async function bootstrapConfig({
 }
 
 async function linkFolder(path: string, target: string): Promise<Omit<BootstrapStep, "engine" | "item">> {
-  await mkdir(target, { recursive: true });
+  await makeFolder(target);
   const blocked = await whyNotWritable(target);
   const note = blocked === null ? null : `its settings and logins cannot be written (${blocked})`;
   const state = blocked === null ? ("linked" as const) : ("failed" as const);
   const info = await lstat(path).catch(() => null);
   if (info === null) {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await symlink(target, path);
     return { state, note };
   }
@@ -112,7 +113,7 @@ async function writeIfMissing(
   path: string,
   content: string,
 ): Promise<Omit<BootstrapStep, "engine" | "item">> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const temporary = join(dirname(path), `.${basename(path)}-${randomUUID().slice(0, 8)}`);
   if ((await lstat(path).catch(() => null)) !== null) return { state: "kept", note: null };
   try {

@@ -21,6 +21,8 @@ import { type InstallOptions, installAgent } from "./install.ts";
 import { type FakeRegistry, fakeCodex, startRegistry } from "./npm-registry.test-support.ts";
 
 const run = promisify(execFile);
+/** Of this process; a test that takes a tool away changes it for a while. */
+const { PATH } = process.env;
 let folder: string;
 let registry: FakeRegistry;
 beforeEach(async () => {
@@ -34,7 +36,7 @@ afterEach(async () => {
 
 const prefix = () => join(folder, "prefix");
 const environment = () => ({
-  PATH: process.env.PATH,
+  PATH,
   HOME: folder,
   NPM_CONFIG_REGISTRY: registry.url,
   OPENAI_API_KEY: "sk-secret",
@@ -225,6 +227,60 @@ test("two installs into one prefix come one after the other", async () => {
   expect(await says()).toBe("codex-cli 2.0.0");
 });
 
+test("where there is no flock, two installs at once leave each other alone", async () => {
+  for (const version of ["1.0.0", "2.0.0"]) await registry.publish(fakeCodex(version));
+  registry.hang = true;
+  process.env.PATH = join(folder, "nothing");
+  try {
+    const both: Promise<void>[] = [];
+    for (const version of ["1.0.0", "2.0.0"]) {
+      both.push(install(version));
+      while (!registry.asked.some((path) => path.endsWith(`${version}.tgz`))) await sleep(20);
+    }
+    registry.release();
+    expect(await Promise.allSettled(both)).toMatchObject([{ status: "fulfilled" }, { status: "fulfilled" }]);
+  } finally {
+    process.env.PATH = PATH;
+  }
+  expect(await says()).toMatch(/^codex-cli [12]\.0\.0$/);
+  expect((await versions()).sort()).toEqual(["1.0.0", "2.0.0"]);
+});
+
+test("a flock that cannot be run is told", async () => {
+  await mkdir(join(folder, "tools/flock"), { recursive: true });
+  process.env.PATH = join(folder, "tools");
+  try {
+    await expect(install("1.0.0")).rejects.toMatchObject({
+      name: "InstallFailed",
+      message: expect.stringContaining("EACCES"),
+    });
+  } finally {
+    process.env.PATH = PATH;
+  }
+});
+
+test("out of file descriptors, an install fails and nothing is thrown past it", async () => {
+  const program = `
+    import { openSync } from "node:fs";
+    import { codex } from ${JSON.stringify(join(import.meta.dirname, "../codex/index.ts"))};
+    import { installAgent } from ${JSON.stringify(join(import.meta.dirname, "install.ts"))};
+    import { runNpm } from ${JSON.stringify(join(import.meta.dirname, "npm.ts"))};
+    try { for (;;) openSync("/dev/null"); } catch {}
+    const environment = ${JSON.stringify(environment())};
+    const error = await installAgent(codex, { npmPrefix: ${JSON.stringify(prefix())}, version: "1.0.0", environment })
+      .catch((error) => error);
+    const npm = await runNpm(["--version"], { cwd: "/", environment, timeoutMs: 10_000 });
+    console.log(JSON.stringify([error.name, error.message, npm]));`;
+  const script = 'ulimit -n 256; exec "$0" --import tsx --input-type=module -e "$1"';
+  const { stdout, stderr } = await run("sh", ["-c", script, process.execPath, program]);
+  expect(stderr).toBe("");
+  expect(JSON.parse(stdout)).toEqual([
+    "InstallFailed",
+    expect.stringContaining("EMFILE"),
+    { exitCode: null, trouble: expect.stringMatching(/npm cannot be run: .*EMFILE/), lastWords: "" },
+  ]);
+});
+
 test("a disk that fails in the middle of the change leaves a command that runs", async () => {
   for (const version of ["1.0.0", "2.0.0"]) await registry.publish(fakeCodex(version));
   await install("1.0.0");
@@ -250,4 +306,8 @@ test("a prefix that is a link, and one that cannot be made", async () => {
     message: expect.stringContaining("ENOTDIR"),
   });
   expect(await readFile(join(folder, "file"), "utf8")).toBe("");
+  await expect(install("1.0.0", { npmPrefix: "/proc/none/prefix" })).rejects.toMatchObject({
+    name: "InstallFailed",
+    message: expect.stringContaining("ENOENT"),
+  });
 });

@@ -29,6 +29,8 @@ export class InstallFailed extends Error {
 }
 
 const defaultTimeoutMs = 20 * 60_000;
+/** Longer than a version is tried out and put into use. */
+const tryOutMs = 5 * 60_000;
 
 /**
  * Installs an agent's CLI from npm into the managed prefix: beside what is there, tried, and only then put into its
@@ -42,9 +44,10 @@ export async function installAgent(agent: Agent, options: InstallOptions): Promi
   if (packageName === null || version === null)
     throw new InstallFailed(agent.unavailable ?? `The ${agent.title} does not come from npm.`);
   try {
-    await withInstallLock(npmPrefix, options, async ({ guard }) => {
+    await withInstallLock(npmPrefix, options, async ({ guard, isExclusive }) => {
       await assertReplaceable(npmPrefix, agent.binary);
-      const folder = await newVersionFolder(npmPrefix, agent.id, version);
+      const spareMs = isExclusive ? 0 : (options.timeoutMs ?? defaultTimeoutMs) + tryOutMs;
+      const folder = await newVersionFolder(npmPrefix, agent.id, version, spareMs);
       try {
         await load(packageName, version, folder, { ...options, onGroup: guard });
         await tryOut(agent, folder, options.environment);
@@ -54,7 +57,7 @@ export async function installAgent(agent: Agent, options: InstallOptions): Promi
         throw error;
       }
       // From its first step on the folder may be in use: a failure in the middle must not take it away.
-      await useVersion(npmPrefix, packageName, folder);
+      await useVersion(npmPrefix, packageName, folder, spareMs);
     });
   } catch (error) {
     if (error instanceof InstallFailed) throw error;

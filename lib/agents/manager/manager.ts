@@ -1,6 +1,7 @@
 import type { Agent } from "../agent.ts";
 import type { EngineStatus, Engines } from "../engines.ts";
 import { type InstallationFinder, rememberedProbe } from "../installation.ts";
+import { configFolderError } from "./config-folders.ts";
 import { InstallFailed, type InstallOptions, installAgent } from "./install.ts";
 import type { CliEntry, LastInstall, StatusFile } from "./status-file.ts";
 import { type EngineSelection, type VersionOverrides, wantedVersion, whyNotInstallable } from "./versions.ts";
@@ -40,7 +41,7 @@ export interface EngineManager {
 }
 
 export interface EngineManagerOptions {
-  engines: Engines;
+  engines: Pick<Engines, "ids" | "get" | "statuses">;
   finder: InstallationFinder;
   statusFile: StatusFile;
   versions: VersionOverrides;
@@ -68,8 +69,8 @@ export function createEngineManager(options: EngineManagerOptions): EngineManage
       statuses.map(async (status) => [status.engine, await entryOf(status)] as const),
     );
     await statusFile.write(Object.fromEntries(entries));
-    // From here on the file remembers them, and another process may have a newer word.
-    ended.clear();
+    // From here on the file remembers them, and another process may have a newer word. Not those that ended meanwhile.
+    for (const [id, { last_install }] of entries) if (ended.get(id) === last_install) ended.delete(id);
     return statuses;
   };
   const entryOf = async (status: EngineStatus): Promise<CliEntry> => {
@@ -84,6 +85,7 @@ export function createEngineManager(options: EngineManagerOptions): EngineManage
       auth_ready: status.auth_ready,
       wanted_version: wantedVersion(agent, versions),
       error: status.error,
+      config_error: await configFolderError(agent, options.environment),
       how_to_install: status.how_to_install,
       checked_at: new Date().toISOString(),
       last_install: ended.get(agent.id) ?? (await statusFile.recall(agent.id)).last_install,

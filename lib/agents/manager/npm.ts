@@ -30,30 +30,32 @@ export async function runNpm(args: string[], options: NpmOptions): Promise<NpmOu
   const timeout = AbortSignal.timeout(options.timeoutMs);
   const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
   if (signal.aborted) return { exitCode: null, trouble: "it was stopped before it began", lastWords: "" };
-  const child = spawn("npm", args, {
+  const child: ChildProcess = spawn("npm", args, {
     cwd: options.cwd,
     env: npmEnvironment(options.environment),
     stdio: ["ignore", "pipe", "pipe"],
     // A group of its own, so that one signal reaches the install scripts too.
     detached: true,
   });
+  const closed = new Promise<{ code: number | null; trouble: string | null }>((resolve) => {
+    child.once("error", (error) => resolve({ code: null, trouble: `npm cannot be run: ${error.message}` }));
+    child.once("close", (code, killedBy) =>
+      resolve({ code, trouble: killedBy === null ? null : `npm was ended by ${killedBy}` }),
+    );
+  });
   if (child.pid !== undefined) options.onGroup?.(child.pid);
   let lastWords = "";
   for (const stream of ["stdout", "stderr"] as const) {
-    child[stream].setEncoding("utf8");
-    child[stream].on("data", (text: string) => {
+    // Out of file descriptors there are no streams; `closed` tells.
+    child[stream]?.setEncoding("utf8");
+    child[stream]?.on("data", (text: string) => {
       lastWords = (lastWords + text).slice(-lastWordsLength);
       options.onOutput?.(stream, text);
     });
   }
   const stop = () => killGroup(child);
   signal.addEventListener("abort", stop, { once: true });
-  const ended = await new Promise<{ code: number | null; trouble: string | null }>((resolve) => {
-    child.once("error", (error) => resolve({ code: null, trouble: `npm cannot be run: ${error.message}` }));
-    child.once("close", (code, killedBy) =>
-      resolve({ code, trouble: killedBy === null ? null : `npm was ended by ${killedBy}` }),
-    );
-  });
+  const ended = await closed;
   signal.removeEventListener("abort", stop);
   options.onGroup?.(null);
   const trouble = timeout.aborted

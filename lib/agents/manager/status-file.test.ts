@@ -28,6 +28,7 @@ const entry = (more: Partial<CliEntry> = {}): CliEntry => ({
   auth_ready: false,
   wanted_version: "1.0.0",
   error: null,
+  config_error: null,
   how_to_install: null,
   checked_at: "2026-11-24T00:00:00.000Z",
   last_install: null,

@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { Low } from "lowdb";
 import { z } from "zod";
 import type { RememberedProbe } from "../installation.ts";
+import { makeFolder } from "./make-folder.ts";
 
 /** How an install went, as the status file keeps it until the next one. */
 const lastInstall = z.object({
@@ -33,6 +35,8 @@ export interface CliEntry {
   auth_ready: boolean;
   wanted_version: string | null;
   error: string | null;
+  /** Why the CLI cannot keep its settings and logins, or null. */
+  config_error: string | null;
   how_to_install: string | null;
   checked_at: string;
   last_install: LastInstall | null;
@@ -75,6 +79,7 @@ export function openStatusFile(
       return kept.parse(file.data)[engine] ?? { last_install: null, probe: null };
     },
     async write(entries) {
+      await makeFolder(dirname(path));
       file.data = { ...entries };
       await file.write();
     },

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { setImmediate as tick } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { newVersionFolder, pinned, useVersion } from "./store.ts";
@@ -63,6 +63,27 @@ test("the version before stays, pinned by its path; older and unfinished ones go
     (await readdir(join(prefix, "lib/skill-runner/codex"))).map((folder) => folder.slice(0, 5)).sort(),
   ).toEqual(["2.0.0", "4.0.0"]);
   expect(() => readFileSync(join(unfinished, "bin/codex"))).toThrow(/ENOENT/);
+});
+
+test("without a lock, what another process may be at work with stays, finished or not; what is old goes", async () => {
+  await useVersion(prefix, name, await made("1.0.0", "cli.js"));
+  const [old, theirs, finished] = [
+    await made("2.0.0", "cli.js"),
+    await newVersionFolder(prefix, "codex", "3.0.0", 60_000),
+    await newVersionFolder(prefix, "codex", "4.0.0", 60_000),
+  ];
+  const longAgo = new Date(Date.now() - 61_000);
+  await utimes(old, longAgo, longAgo);
+  await writeFile(join(finished, ".complete"), "");
+  const mine = await newVersionFolder(prefix, "codex", "5.0.0", 60_000);
+  await npmWouldMake(mine, "5.0.0", "cli.js");
+  await useVersion(prefix, name, mine, 60_000);
+  expect(command()).toBe("5.0.0");
+  const left = (await readdir(join(prefix, "lib/skill-runner/codex"))).sort();
+  expect(left).toEqual([
+    expect.stringMatching(/^1/),
+    ...[theirs, finished, mine].map((path) => basename(path)),
+  ]);
 });
 
 test("a command that is none of ours is its own path", async () => {

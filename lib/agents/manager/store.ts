@@ -24,12 +24,20 @@ const storeFolder = join("lib", "skill-runner");
 /** Stands in the folder of a version that was installed to its end. */
 const marker = ".complete";
 
-/** Makes an empty folder for a version that is about to be installed. What killed installs left is removed first. */
-export async function newVersionFolder(npmPrefix: string, engine: string, version: string): Promise<string> {
+/**
+ * Makes an empty folder for a version that is about to be installed. What killed installs left is removed first.
+ * @param spareMs folders that changed this lately may be another process's, which is at work: they stay
+ */
+export async function newVersionFolder(
+  npmPrefix: string,
+  engine: string,
+  version: string,
+  spareMs = 0,
+): Promise<string> {
   const folder = join(npmPrefix, storeFolder, engine);
   await mkdir(folder, { recursive: true });
   for (const name of await readdir(folder)) {
-    if (!(await exists(join(folder, name, marker)))) await remove(join(folder, name));
+    if (!(await exists(join(folder, name, marker)))) await removeOlder(join(folder, name), spareMs);
   }
   const made = join(folder, `${version}-${randomUUID().slice(0, 8)}`);
   await mkdir(made);
@@ -52,9 +60,15 @@ export async function assertReplaceable(npmPrefix: string, binary: string): Prom
 /**
  * Puts the version in `folder` into use. Every step is one rename, and after each of them the command runs: first the
  * command leads straight to the new folder, then the package link does, then the command goes through the package link,
- * as npm would have it.
+ * as npm would have it. Then older versions are removed.
+ * @param spareMs as in `newVersionFolder`
  */
-export async function useVersion(npmPrefix: string, packageName: string, folder: string): Promise<void> {
+export async function useVersion(
+  npmPrefix: string,
+  packageName: string,
+  folder: string,
+  spareMs = 0,
+): Promise<void> {
   const bin = join(npmPrefix, "bin");
   const commands = await readdir(join(folder, "bin"));
   const before = await versionInUse(npmPrefix, packageName);
@@ -69,7 +83,7 @@ export async function useVersion(npmPrefix: string, packageName: string, folder:
   for (const name of commands) {
     await replaceLink(join(bin, name), resolve(bin, await readlink(join(folder, "bin", name))));
   }
-  await dropOthers(dirname(folder), [folder, before, moved]);
+  await dropOthers(dirname(folder), [folder, before, moved], spareMs);
 }
 
 /** The folder of the version that the package link leads to, or null when it is none of ours. */
@@ -98,10 +112,11 @@ export async function pinned(npmPrefix: string, path: string): Promise<string> {
 }
 
 // The version before stays: runs, of other containers too, may still be at work with it.
-async function dropOthers(engineFolder: string, kept: (string | null)[]): Promise<void> {
+async function dropOthers(engineFolder: string, kept: (string | null)[], spareMs: number): Promise<void> {
   const real = await realpath(engineFolder);
   const names = kept.filter((folder) => folder !== null).map((folder) => basename(folder));
-  for (const name of await readdir(real)) if (!names.includes(name)) await remove(join(real, name));
+  for (const name of await readdir(real))
+    if (!names.includes(name)) await removeOlder(join(real, name), spareMs);
 }
 
 async function moveAside(packageFolder: string, engineFolder: string): Promise<string> {
@@ -126,6 +141,15 @@ async function replaceLink(path: string, target: string): Promise<void> {
 
 export function remove(folder: string): Promise<void> {
   return rm(folder, { recursive: true, force: true });
+}
+
+async function removeOlder(folder: string, spareMs: number): Promise<void> {
+  if (spareMs > 0) {
+    const info = await stat(folder).catch(() => null);
+    // npm changes what is in the folder, not the folder itself: its time is that of the first step, or of the last.
+    if (info === null || Date.now() - info.mtimeMs < spareMs) return;
+  }
+  await remove(folder);
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -44,8 +44,8 @@ export interface Upgrades {
 }
 
 export interface UpgradesOptions {
-  engines: Engines;
-  manager: EngineManager;
+  engines: Pick<Engines, "get">;
+  manager: Pick<EngineManager, "check" | "installable" | "whyNotInstallable" | "upgrade">;
   records: Records;
   newId(): string;
   /** Takes host paths and credentials out of what npm says. */
@@ -62,13 +62,31 @@ export function createUpgrades(options: UpgradesOptions): Upgrades {
   const keyOf = (id: string) => `upgrades:${id}`;
   let current: { record: UpgradeRecord; done: Promise<void> } | null = null;
   const stopped = new AbortController();
+  /** Upgrades that have ended and whose end could not be written: their records tell less than is known here. */
+  const unsaved = new Map<string, UpgradeRecord>();
 
   const save = async (record: UpgradeRecord) => {
     record.updated_at = new Date().toISOString();
     await records.write(keyOf(record.request_id), record);
   };
+  const saveEnd = async (record: UpgradeRecord) => {
+    unsaved.set(record.request_id, record);
+    for (const id of [...unsaved.keys()].slice(0, -keptUpgrades)) unsaved.delete(id);
+    await save(record);
+    unsaved.delete(record.request_id);
+  };
+  const saveLate = async () => {
+    for (const [id, record] of unsaved) {
+      const isSaved = await records.write(keyOf(id), record).then(
+        () => true,
+        () => false,
+      );
+      if (isSaved) unsaved.delete(id);
+    }
+  };
   const carryOut = async (record: UpgradeRecord) => {
     record.status = "running";
+    await saveLate();
     for (const [engine, result] of Object.entries(record.results)) {
       if (stopped.signal.aborted) Object.assign(result, { status: "failed", error: interrupted });
       else await upgradeOne(engine, result, record);
@@ -77,7 +95,7 @@ export function createUpgrades(options: UpgradesOptions): Upgrades {
     if (!stopped.signal.aborted) await manager.check().catch(options.onError);
     await forgetOldest().catch(options.onError);
     const failed = Object.values(record.results).some(({ status }) => status === "failed");
-    await save({ ...record, status: failed ? "failed" : "succeeded" });
+    await saveEnd({ ...record, status: failed ? "failed" : "succeeded" });
   };
   const upgradeOne = async (engine: string, result: UpgradeResult, record: UpgradeRecord) => {
     result.status = "running";
@@ -139,6 +157,11 @@ export function createUpgrades(options: UpgradesOptions): Upgrades {
     },
     async get(id) {
       if (current?.record.request_id === id) return structuredClone(current.record);
+      const ended = unsaved.get(id);
+      if (ended !== undefined) {
+        await saveLate();
+        return structuredClone(ended);
+      }
       const stored = upgradeRecord.safeParse(isId(id) ? await records.read(keyOf(id)) : null);
       if (stored.success) return isOpen(stored.data.status) ? cutShort(stored.data) : stored.data;
       throw new RunnerError("UPGRADE_NOT_FOUND", `There is no upgrade "${id}".`);
@@ -146,6 +169,7 @@ export function createUpgrades(options: UpgradesOptions): Upgrades {
     async stop() {
       stopped.abort();
       await current?.done;
+      await saveLate();
     },
   };
 

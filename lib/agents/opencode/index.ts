@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { RunnerError } from "../../errors.ts";
-import type { Agent, TurnRequest } from "../agent.ts";
+import { type Agent, type TurnRequest, takes } from "../agent.ts";
 import { opencodeConfig, skillsFolder } from "./config.ts";
 import { opencodeModels, readOpencodeModels } from "./models.ts";
 import { pluginSource, startOnlyEnvironment } from "./plugin.ts";
@@ -65,17 +65,16 @@ export const opencode: Agent = {
   skillConfigFile: "opencode_config.json",
   command(turn) {
     const plugin = join(turn.turnDir, "opencode-plugin.js");
-    const has = (flag: string) => turn.cli.flags.size === 0 || turn.cli.flags.has(flag);
     const args = ["run", "--format", "json"];
     // What it logs of an error is on stderr then; its stream says "Unexpected server error" for many.
     args.push("--print-logs", "--log-level", "ERROR");
-    if (has("--thinking")) args.push("--thinking");
+    if (takes(turn.cli, "--thinking")) args.push("--thinking");
     // Before there was `--auto`, the settings had to allow everything; they still do.
-    if (has("--auto")) args.push("--auto");
+    if (takes(turn.cli, "--auto")) args.push("--auto");
     // Without a title it asks a model for one.
-    if (has("--title")) args.push("--title", turn.skillId);
+    if (takes(turn.cli, "--title")) args.push("--title", turn.skillId);
     if (turn.model !== null) args.push("--model", modelName(turn));
-    if (turn.effort !== null && has("--variant")) args.push("--variant", turn.effort);
+    if (turn.effort !== null && takes(turn.cli, "--variant")) args.push("--variant", turn.effort);
     if (turn.sessionId !== null) args.push("--session", turn.sessionId);
     return {
       args,

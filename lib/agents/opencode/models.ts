@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseJson } from "../../json.ts";
 import type { ModelInfo, ModelSnapshot } from "../agent.ts";
 
 const upToHigh = ["low", "medium", "high"];
@@ -67,12 +68,4 @@ function model(
   notes: string | null = null,
 ): ModelInfo {
   return { id, display_name: displayName, deprecated: false, notes, supported_effort: supportedEffort };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -143,6 +143,34 @@ describe("one line", () => {
     ]);
   });
 
+  const stepFinish = {
+    type: "step_finish",
+    part: {
+      reason: "error",
+      tokens: { input: 1, output: 1, reasoning: 0, cache: { read: 0, write: 0 } },
+      cost: 0,
+    },
+  };
+
+  test("an answer that ended with an error is no answer", () => {
+    expect(events(stepFinish)).toMatchObject([{ type: "usage" }, { type: "failure", kind: "model" }]);
+  });
+
+  test("what the error was stands above that there was one", () => {
+    const error = { name: "ProviderAuthError", data: { message: "no key" } };
+    expect(events({ type: "error", error }, stepFinish)).toMatchObject([
+      { type: "failure", kind: "auth", message: "no key" },
+      { type: "usage" },
+    ]);
+  });
+
+  test.each([
+    ["Request failed with status code 401", true],
+    ["Read 401 files, then the line broke", false],
+  ])("a retry is one of authentication only when its words say so: %s", (message, authentication) => {
+    expect(events({ type: "retry", message })).toMatchObject([{ type: "retry", authentication }]);
+  });
+
   test("being aborted after it gave up is no second reason", () => {
     const aborted = { name: "MessageAbortedError", data: { message: "The operation was aborted." } };
     expect(events({ type: "gave_up", message: "Overloaded" }, { type: "error", error: aborted })).toEqual([

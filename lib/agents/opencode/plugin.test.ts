@@ -25,10 +25,10 @@ const running = (sessionID: string) => ({
     part: { type: "tool", callID: `call_${sessionID}`, sessionID, state: { status: "running" } },
   },
 });
-const retrying = (attempt: number, afterMs = 2_000) => ({
+const retrying = (attempt: number, afterMs = 2_000, sessionID = "ses_1") => ({
   type: "session.status",
   properties: {
-    sessionID: "ses_1",
+    sessionID,
     status: { type: "retry", attempt, message: "Overloaded", next: Date.now() + afterMs },
   },
 });
@@ -52,6 +52,17 @@ test("tells of retries, and ends the turn after the third", async () => {
   ]);
   expect(aborted).toEqual(["ses_1"]);
 });
+
+test.each(["session.created", "session.updated"])(
+  "ends a subagent (known by %s) after too many retries, but not the turn",
+  async (type) => {
+    const { lines, aborted, hooks } = await load();
+    await hooks.event({ event: { type, properties: { info: { id: "ses_2", parentID: "ses_1" } } } });
+    await hooks.event({ event: retrying(4, 2_000, "ses_2") });
+    expect(aborted).toEqual(["ses_2"]);
+    expect(lines).toMatchObject([{ type: "retry", message: "Overloaded" }]);
+  },
+);
 
 test("does not wait for an hour because a header says so", async () => {
   const { aborted, hooks } = await load();

@@ -13,7 +13,8 @@ const maxRetryDelayMs = 60_000;
 
 /**
  * The text of an opencode plugin (https://opencode.ai/docs/plugins) that prints what `run --format json` leaves out, as
- * further JSON lines: `tool_start`, `retry` and, when it has seen enough retries and ends the turn, `gave_up`.
+ * further JSON lines: `tool_start`, `retry` and, when it has seen enough retries and ends the turn, `gave_up`. A subagent
+ * is ended as well, but not the turn.
  * @param hidden variables the agent's tools are not to see
  */
 export function pluginSource(hidden: readonly string[]): string {
@@ -29,7 +30,7 @@ export const SkillRunner = async ({ client }) => {
       for (const name of ${JSON.stringify(hidden)}) output.env[name] = undefined;
     },
     event: async ({ event: { type, properties: { info, part, status, sessionID } = {} } }) => {
-      if (type === "session.created" && info?.parentID) subagents.add(info.id);
+      if (/^session\\.(created|updated)$/.test(type) && info?.parentID) subagents.add(info.id);
       if (type === "message.part.updated" && part?.type === "tool" && part.state?.status === "running") {
         if (subagents.has(part.sessionID) || started.has(part.callID)) return;
         started.add(part.callID);
@@ -37,7 +38,9 @@ export const SkillRunner = async ({ client }) => {
       }
       if (type === "session.status" && status?.type === "retry") {
         const hopeless = status.attempt > ${maxRetries} || status.next - Date.now() > ${maxRetryDelayMs};
-        tell(hopeless ? "gave_up" : "retry", sessionID, { attempt: status.attempt, message: status.message });
+        // The parent of a subagent that ends goes on, and may well answer.
+        const ends = hopeless && !subagents.has(sessionID);
+        tell(ends ? "gave_up" : "retry", sessionID, { attempt: status.attempt, message: status.message });
         if (hopeless) await client.session.abort({ path: { id: sessionID } });
       }
     },

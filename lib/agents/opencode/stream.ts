@@ -1,7 +1,9 @@
 import { stripVTControlCharacters } from "node:util";
 import { z } from "zod";
+import { parseJson } from "../../json.ts";
 import type { StreamReader } from "../agent.ts";
 import type { AgentEvent, FailureKind } from "../events.ts";
+import { saysUnauthorized } from "../unauthorized.ts";
 
 const count = z.number().catch(0);
 const text = z.string().catch("");
@@ -55,6 +57,7 @@ type Line = z.infer<typeof line>;
 export function readOpencode(): StreamReader {
   let session: string | null = null;
   let gaveUp = false;
+  let failureTold = false;
   const started = new Set<string>();
   const eventsOf = (told: Line): AgentEvent[] => {
     switch (told.type) {
@@ -69,7 +72,7 @@ export function readOpencode(): StreamReader {
       case "tool_use":
         return [...begin(told.part), toolResult(told.part)];
       case "step_finish":
-        return finishedStep(told.part);
+        return finishedStep(told.part, failureTold);
       case "retry":
         return [{ type: "retry", message: told.message, authentication: isAuth(told.message) }];
       case "gave_up":
@@ -77,7 +80,9 @@ export function readOpencode(): StreamReader {
         return [{ type: "failure", kind: isAuth(told.message) ? "auth" : "model", message: told.message }];
       case "error":
         // After giving up it says that it was aborted; why, has been told.
-        return gaveUp ? [] : failed(told.error);
+        if (gaveUp) return [];
+        failureTold = true;
+        return failed(told.error);
     }
   };
   /** The call of a tool, once: opencode itself prints a tool only when it has ended. */
@@ -115,11 +120,10 @@ export function explainOpencodeStderr(stderr: string): AgentEvent | null {
   return { type: "failure", kind: kindOf(name, undefined, message), message: message + advice };
 }
 
-function finishedStep({
-  reason,
-  cost,
-  tokens,
-}: Extract<Line, { type: "step_finish" }>["part"]): AgentEvent[] {
+type FinishedStep = Extract<Line, { type: "step_finish" }>["part"];
+
+/** @param failureTold an error before has told more than the reason `error` does */
+function finishedStep({ reason, cost, tokens }: FinishedStep, failureTold: boolean): AgentEvent[] {
   const usage: AgentEvent = {
     type: "usage",
     scope: "step",
@@ -138,6 +142,10 @@ function finishedStep({
       usage,
       { type: "failure", kind: "model", message: `The model's answer was cut short: ${reason}.` },
     ];
+  }
+  if (reason === "error") {
+    const message = "The model's answer ended with an error.";
+    return failureTold ? [usage] : [usage, { type: "failure", kind: "model", message }];
   }
   return [usage, { type: "turn_completed" }];
 }
@@ -168,19 +176,12 @@ function kindOf(name: string, status: number | undefined, message: string): Fail
 }
 
 function isAuth(message: string): boolean {
-  return /\b401\b|unauthorized|invalid api key|incorrect api key|api key is missing|not logged in/i.test(
-    message,
+  return (
+    saysUnauthorized(message) ||
+    /invalid api key|incorrect api key|api key is missing|not logged in/i.test(message)
   );
 }
 
 function nameOf(tool: string): string {
   return tool === "bash" ? "shell" : tool;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Agent, TurnRequest } from "../agent.ts";
+import { type Agent, type TurnRequest, takes } from "../agent.ts";
 import { qwenSettings, secretVariables } from "./config.ts";
 import { qwenModels } from "./models.ts";
 import { explainQwenStderr, readQwen } from "./stream.ts";
@@ -28,6 +28,8 @@ export const qwen: Agent = {
   // An API key that was set up in the CLI stands in its settings.
   credentialFiles: [".qwen/oauth_creds.json", ".qwen/settings.json"],
   credentialRule: "any",
+  // Qwen writes its settings on any start.
+  credentialMarks: { ".qwen/settings.json": /"(?:apiKey|\w+_API_KEY)"\s*:\s*"[^"]/ },
   homes: [{ config: "qwen", home: ".qwen" }],
   configVariable: "QWEN_HOME",
   bootstrapFiles: {},
@@ -43,21 +45,20 @@ export const qwen: Agent = {
   modelProbe: null,
   skillConfigFile: "qwen_config.json",
   command(turn) {
-    const takes = (flag: string) => turn.cli.flags.size === 0 || turn.cli.flags.has(flag);
     const settings = join(turn.turnDir, "qwen.settings.json");
     const shellSetup = join(turn.turnDir, "qwen.shell.sh");
     const schema = join(turn.turnDir, "output.schema.json");
-    const withSchema = turn.outputSchema !== null && takes("--json-schema");
+    const withSchema = turn.outputSchema !== null && takes(turn.cli, "--json-schema");
     const authType = turn.provider ?? (turn.environment.OPENAI_API_KEY ? "openai" : null);
     const args = [
       "-o",
       "stream-json",
-      ...(takes("--approval-mode") ? ["--approval-mode", "yolo"] : ["--yolo"]),
+      ...(takes(turn.cli, "--approval-mode") ? ["--approval-mode", "yolo"] : ["--yolo"]),
     ];
     // Servers and extensions of the user are not the run's.
-    if (takes("--allowed-mcp-server-names")) args.push("--allowed-mcp-server-names", "");
-    if (takes("--extensions")) args.push("--extensions", "none");
-    if (authType !== null && takes("--auth-type")) args.push("--auth-type", authType);
+    if (takes(turn.cli, "--allowed-mcp-server-names")) args.push("--allowed-mcp-server-names", "");
+    if (takes(turn.cli, "--extensions")) args.push("--extensions", "none");
+    if (authType !== null && takes(turn.cli, "--auth-type")) args.push("--auth-type", authType);
     if (turn.model !== null) args.push("--model", turn.model);
     if (withSchema) args.push("--json-schema", `@${schema}`);
     if (turn.sessionId !== null) args.push("--resume", turn.sessionId);

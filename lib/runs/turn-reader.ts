@@ -1,0 +1,64 @@
+import { stripVTControlCharacters } from "node:util";
+import {
+  type Agent,
+  type AgentEvent,
+  createTurnSummary,
+  nameTools,
+  type TurnRequest,
+  type TurnSummary,
+} from "../agents/index.ts";
+import { createLineSplitter } from "./line-splitter.ts";
+
+const overflowText = "a line of output was longer than 1 MiB and was left out";
+
+/** Reads one turn's output into events. Whatever a CLI prints, nothing throws: it is the turn that fails. */
+export interface TurnReader {
+  readonly summary: TurnSummary;
+  /** An event that did not come over stdout as a line. */
+  take(event: AgentEvent): void;
+  /** A piece of stdout. */
+  write(chunk: Buffer): void;
+  /** stdout has ended; `stderr` is the end of what came there, asked when stdout told no reason for a failure. */
+  end(stderr: string): void;
+}
+
+export function createTurnReader(
+  agent: Agent,
+  request: TurnRequest,
+  onEvent: (event: AgentEvent) => void,
+): TurnReader {
+  const { summary, add } = createTurnSummary();
+  const named = nameTools();
+  const take = (event: AgentEvent) => {
+    add(event);
+    onEvent(named(event));
+  };
+  const reader = agent.read(request);
+  const lines = createLineSplitter(
+    // JSON holds no raw escape character: where one stands, a terminal's colours came along.
+    (line) => reader.line(line.includes("\u001b") ? stripVTControlCharacters(line) : line).forEach(take),
+    () => take({ type: "warning", message: overflowText }),
+  );
+  // In a stream's listener an error would take the server down, such as that of JSON nested deeper than the stack.
+  const guarded = (read: () => void) => {
+    try {
+      read();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      add({ type: "failure", kind: "other", message: `The CLI's output could not be read: ${reason}` });
+    }
+  };
+  return {
+    summary,
+    take: (event) => guarded(() => take(event)),
+    write: (chunk) => guarded(() => lines.write(chunk)),
+    end: (stderr) =>
+      guarded(() => {
+        lines.end();
+        reader.end?.().forEach(take);
+        if (summary.failure !== null || (summary.completed && !agent.stderrRules)) return;
+        const explained = agent.explainStderr(stderr);
+        if (explained) take(explained);
+      }),
+  };
+}
