@@ -34,16 +34,18 @@ export function createTurnSummary(): { summary: TurnSummary; add(event: AgentEve
     exitCode: 0,
   };
   let messageOpen = false;
+  let cut = false;
   const hear = (text: string) => {
     summary.finalText = text;
-    if (text.length <= maxAnswerLength) return;
+    cut = text.length > maxAnswerLength;
+    if (!cut) return;
     summary.finalText = text.slice(0, maxAnswerLength);
     const message = `The answer is longer than ${maxAnswerLength} characters.`;
     summary.failure ??= { kind: "other", message };
   };
   const hearMore = (text: string) => {
     // It has failed already: to add to it and cut it again with every word would take all of the server's time.
-    if (summary.finalText.length < maxAnswerLength) hear(summary.finalText + text);
+    if (!cut) hear(summary.finalText + text);
   };
   return {
     summary,

@@ -34,11 +34,6 @@ export function createTurnReader(
     onEvent(named(event));
   };
   const reader = agent.read(request);
-  const lines = createLineSplitter(
-    // JSON holds no raw escape character: where one stands, a terminal's colours came along.
-    (line) => reader.line(line.includes("\u001b") ? stripVTControlCharacters(line) : line).forEach(take),
-    () => take({ type: "warning", message: overflowText }),
-  );
   // In a stream's listener an error would take the server down, such as that of JSON nested deeper than the stack.
   const guarded = (read: () => void) => {
     try {
@@ -48,17 +43,26 @@ export function createTurnReader(
       add({ type: "failure", kind: "other", message: `The CLI's output could not be read: ${reason}` });
     }
   };
+  const lines = createLineSplitter(
+    // JSON holds no raw escape character: where one stands, a terminal's colours came along.
+    (line) =>
+      guarded(() =>
+        reader.line(line.includes("\u001b") ? stripVTControlCharacters(line) : line).forEach(take),
+      ),
+    () => guarded(() => take({ type: "warning", message: overflowText })),
+  );
   return {
     summary,
     take: (event) => guarded(() => take(event)),
-    write: (chunk) => guarded(() => lines.write(chunk)),
-    end: (stderr) =>
+    write: (chunk) => lines.write(chunk),
+    end(stderr) {
+      lines.end();
       guarded(() => {
-        lines.end();
         reader.end?.().forEach(take);
         if (summary.failure !== null || (summary.completed && !agent.stderrRules)) return;
         const explained = agent.explainStderr(stderr);
         if (explained) take(explained);
-      }),
+      });
+    },
   };
 }
