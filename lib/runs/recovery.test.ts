@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ulid } from "ulid";
 import memoryDriver from "unstorage/drivers/memory";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createGate } from "../capacity/index.ts";
@@ -10,7 +9,8 @@ import type { RunContext } from "./context.ts";
 import { readEvents } from "./event-log.ts";
 import { createKeyedLock } from "./keyed-lock.ts";
 import { runPaths } from "./paths.ts";
-import { type RunRecord, untouched } from "./record.ts";
+import { recordOf } from "./record.test-support.ts";
+import type { RunRecord } from "./record.ts";
 import { recoverRuns } from "./recovery.ts";
 import { createResultCache } from "./result-cache.ts";
 import { openRunProgress } from "./run-progress.ts";
@@ -24,28 +24,6 @@ beforeEach(async () => {
 afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
 const resources = { peak_memory_mib: 180, peak_processes: 3, peak_threads: 30, peak_descriptors: 80 };
-const now = new Date().toISOString();
-const record = (status: RunRecord["status"]): RunRecord => ({
-  request_id: ulid(),
-  status,
-  skill_id: "s",
-  skill_version: "1.0.0",
-  skill_hash: "h",
-  skill_source: "installed",
-  engine: "codex",
-  model: null,
-  provider_id: null,
-  effort: null,
-  input: {},
-  parameter: {},
-  runtime_options: { no_cache: true, execution_mode: "auto", interactive_auto_reply: false },
-  conversation_mode: "session",
-  needs_upload: false,
-  created_at: now,
-  updated_at: now,
-  ...untouched,
-});
-
 /** A server that stored `run` and then died after its log had told of `told` but before the record followed. */
 async function crashedAfterTelling(run: RunRecord, told: RunRecord["status"][]) {
   const records = createRecordStore(memoryDriver());
@@ -82,13 +60,13 @@ async function crashedAfterTelling(run: RunRecord, told: RunRecord["status"][]) 
 }
 
 test("queued: goes on", async () => {
-  const run = record("queued");
+  const run = recordOf("queued");
   const { started } = await crashedAfterTelling(run, []);
   expect(started).toEqual([run.request_id]);
 });
 
 test("told to be running, stored as queued: fails once, and is not run twice", async () => {
-  const { run, started, events } = await crashedAfterTelling(record("queued"), ["running"]);
+  const { run, started, events } = await crashedAfterTelling(recordOf("queued"), ["running"]);
   expect(started).toEqual([]);
   expect(run).toMatchObject({ status: "failed", error: { code: "ORCHESTRATOR_RESTART_INTERRUPTED" } });
   expect(events.map((event) => [event.data.from, event.data.to])).toEqual([
@@ -98,7 +76,7 @@ test("told to be running, stored as queued: fails once, and is not run twice", a
 });
 
 test("told to have succeeded, stored as running: has succeeded, and is told of once", async () => {
-  const { run, started, unfinished, events } = await crashedAfterTelling(record("running"), ["succeeded"]);
+  const { run, started, unfinished, events } = await crashedAfterTelling(recordOf("running"), ["succeeded"]);
   expect(run.status).toBe("succeeded");
   expect(run.finished_at).not.toBeNull();
   expect(run.resources).toEqual(resources);
@@ -107,7 +85,7 @@ test("told to have succeeded, stored as running: has succeeded, and is told of o
 });
 
 test("ran to its end, of which only the log tells: has ended, and is neither run nor told of again", async () => {
-  const { run, started, unfinished, events } = await crashedAfterTelling(record("queued"), [
+  const { run, started, unfinished, events } = await crashedAfterTelling(recordOf("queued"), [
     "running",
     "succeeded",
   ]);
@@ -117,7 +95,7 @@ test("ran to its end, of which only the log tells: has ended, and is neither run
 });
 
 test("created: still waits for its files", async () => {
-  const { run, started, unfinished } = await crashedAfterTelling(record("created"), []);
+  const { run, started, unfinished } = await crashedAfterTelling(recordOf("created"), []);
   expect(run.status).toBe("created");
   expect(started).toEqual([]);
   expect(unfinished).toEqual([run.request_id]);

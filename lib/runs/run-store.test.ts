@@ -1,30 +1,9 @@
-import { decodeTime, ulid } from "ulid";
+import { ulid } from "ulid";
 import memoryDriver from "unstorage/drivers/memory";
 import { beforeEach, describe, expect, test } from "vitest";
 import { createRecordStore, type RecordStore } from "../storage/index.ts";
-import { type RunRecord, untouched } from "./record.ts";
+import { recordOf } from "./record.test-support.ts";
 import { createRunStore } from "./run-store.ts";
-
-const record = (status: RunRecord["status"], id = ulid()): RunRecord => ({
-  request_id: id,
-  status,
-  skill_id: "s",
-  skill_version: "1.0.0",
-  skill_hash: "h",
-  skill_source: "installed",
-  engine: "codex",
-  model: null,
-  provider_id: null,
-  effort: null,
-  input: {},
-  parameter: {},
-  runtime_options: { no_cache: true, execution_mode: "auto", interactive_auto_reply: false },
-  conversation_mode: "session",
-  needs_upload: false,
-  created_at: new Date(decodeTime(id)).toISOString(),
-  updated_at: new Date(decodeTime(id)).toISOString(),
-  ...untouched,
-});
 
 let records: RecordStore;
 beforeEach(() => {
@@ -39,7 +18,7 @@ describe("one page of runs", () => {
     const ids: string[] = [];
     const now = Date.now();
     for (let n = 0; n < 40; n++) {
-      const run = record(n % 3 === 0 ? "queued" : "succeeded", ulid(now - minutes(7 * n)));
+      const run = recordOf(n % 3 === 0 ? "queued" : "succeeded", ulid(now - minutes(7 * n)));
       await store.create(run);
       ids.push(run.request_id);
     }
@@ -56,7 +35,7 @@ describe("one page of runs", () => {
   });
 
   test("shows a run once that a crash left in both places, as it ended", async () => {
-    const ended = record("succeeded");
+    const ended = recordOf("succeeded");
     const store = createRunStore(records);
     await store.create({ ...ended, status: "queued" });
     await store.create(ended);
@@ -69,7 +48,7 @@ describe("one page of runs", () => {
   });
 
   test("shows a run once that ends while the page is read", async () => {
-    const run = record("running");
+    const run = recordOf("running");
     const store = createRunStore(records);
     await store.create(run);
     const slow: RecordStore = {

@@ -1,0 +1,27 @@
+import { decodeTime, ulid } from "ulid";
+import { type RunRecord, untouched } from "./record.ts";
+
+/** A run of skill "s" on codex in this state, made when its id says. */
+export function recordOf(status: RunRecord["status"], id = ulid()): RunRecord {
+  const made = new Date(decodeTime(id)).toISOString();
+  return {
+    request_id: id,
+    status,
+    skill_id: "s",
+    skill_version: "1.0.0",
+    skill_hash: "h",
+    skill_source: "installed",
+    engine: "codex",
+    model: null,
+    provider_id: null,
+    effort: null,
+    input: {},
+    parameter: {},
+    runtime_options: { no_cache: true, execution_mode: "auto", interactive_auto_reply: false },
+    conversation_mode: "session",
+    needs_upload: false,
+    created_at: made,
+    updated_at: made,
+    ...untouched,
+  };
+}
