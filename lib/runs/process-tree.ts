@@ -1,5 +1,5 @@
-import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { environmentOf, processIds } from "./process-files.ts";
 
 export interface KillGraces {
   /** Milliseconds between TERM and KILL. */
@@ -64,13 +64,9 @@ export async function sweepByEnvironment(variable: string, value: string): Promi
 
 /** Process ids whose environment has this entry, zombies (which have none) and ourselves left out. */
 export async function processesWith(entry: string): Promise<number[]> {
-  const names = await readdir("/proc").catch(() => []);
   const found: number[] = [];
-  for (const name of names) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
-    const environment = await readFile(`/proc/${name}/environ`, "latin1").catch(() => "");
-    if (environment.split("\0").includes(entry)) found.push(pid);
+  for (const pid of processIds("/proc")) {
+    if (pid !== process.pid && (await environmentOf("/proc", pid)).includes(entry)) found.push(pid);
   }
   return found;
 }
