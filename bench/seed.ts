@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ulid } from "ulid";
 import { bucketOf } from "../lib/runs/paths.ts";
-import { type RunRecord, runRecord } from "../lib/runs/record.ts";
+import { type RunRecord, runRecord, untouched } from "../lib/runs/record.ts";
 
 const dayMs = 86_400_000;
 /** Time that the runs of a full store span: the default retention. */
@@ -44,6 +44,7 @@ function recordOf(id: string, n: number, time: number): RunRecord {
   const at = (ms: number) => new Date(time + ms).toISOString();
   const failed = n % 10 === 5;
   const record: RunRecord = {
+    ...untouched,
     request_id: id,
     status: failed ? commonStatus : "succeeded",
     skill_id: n % 1_000 === 777 ? rareSkill : "text-stats",
@@ -59,7 +60,6 @@ function recordOf(id: string, n: number, time: number): RunRecord {
     runtime_options: { no_cache: false, execution_mode: "auto", interactive_auto_reply: false },
     conversation_mode: "session",
     needs_upload: false,
-    uploads: [],
     created_at: at(0),
     updated_at: at(42_000),
     started_at: at(5),
@@ -76,13 +76,7 @@ function recordOf(id: string, n: number, time: number): RunRecord {
       cost_usd: null,
     },
     resources: { peak_memory_mib: 180, peak_processes: 3, peak_threads: 30, peak_descriptors: 80 },
-    cache_hit: false,
-    cached_from: null,
-    warnings: [],
     error: failed ? { code: "OUTPUT_SCHEMA_REPAIR_EXHAUSTED", message: "The answer does not fit." } : null,
-    recovery_state: "none",
-    recovery_reason: null,
-    recovered_at: null,
   };
   // A record the server would not read is a run it does not list: better to fail here.
   return n === 0 ? runRecord.parse(record) : record;

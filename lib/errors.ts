@@ -27,6 +27,9 @@ export type ErrorCode =
   | "ARCHIVE_INVALID"
   | "ARCHIVE_TOO_LARGE"
   | "UPLOAD_INVALID"
+  | "REPLY_INVALID"
+  | "JOB_NOT_INTERACTIVE"
+  | "IDEMPOTENCY_KEY_REUSED"
   | "RANGE_NOT_SATISFIABLE"
   // the request is fine, the moment is not
   | "SKILL_INVALID"
@@ -35,6 +38,8 @@ export type ErrorCode =
   | "UPGRADE_IN_PROGRESS"
   | "MODEL_SNAPSHOT_CONFLICT"
   | "JOB_STATE_CONFLICT"
+  | "STALE_INTERACTION"
+  | "IDEMPOTENCY_CONFLICT"
   | "RESULT_NOT_READY"
   | "QUEUE_FULL"
   | "SHUTTING_DOWN"

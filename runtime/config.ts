@@ -84,6 +84,15 @@ export const environment = z.object({
   SKILL_RUNNER_MAX_REPAIR_TURNS: whole(0, 3).describe(
     "Turns that may follow the first to mend an answer that breaks its schema.",
   ),
+  SKILL_RUNNER_MAX_RESTARTS: whole(0, 2).describe(
+    "Times a job is taken up again that a crash of the server cut short; 0: never.",
+  ),
+  SKILL_RUNNER_SESSION_TIMEOUT_SEC: whole(0, 1200, maxSeconds).describe(
+    "Seconds until an unanswered question is left to the agent, where a job asks for that and does not say when.",
+  ),
+  SKILL_RUNNER_AUTH_WAIT_SEC: whole(0, 900, maxSeconds).describe(
+    "Seconds an interactive job waits for its agent to be logged in; 0: it fails at once.",
+  ),
   SKILL_RUNNER_RETENTION_DAYS: whole(0, 7).describe("Days an ended job is kept; 0 keeps it for ever."),
   SKILL_RUNNER_CLEANUP_INTERVAL_HOURS: z.coerce
     .number()
@@ -196,6 +205,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ho
       hardTimeoutSeconds: values.SKILL_RUNNER_ENGINE_HARD_TIMEOUT_SECONDS,
       stallTimeoutSeconds: values.SKILL_RUNNER_STALL_TIMEOUT_SECONDS,
       maxRepairTurns: values.SKILL_RUNNER_MAX_REPAIR_TURNS,
+      maxRestarts: values.SKILL_RUNNER_MAX_RESTARTS,
+      replyTimeoutSeconds: values.SKILL_RUNNER_SESSION_TIMEOUT_SEC,
+      authWaitSeconds: values.SKILL_RUNNER_AUTH_WAIT_SEC,
       retentionDays: values.SKILL_RUNNER_RETENTION_DAYS,
       killGraces: {
         termMs: values.PROCESS_TERMINATE_GRACE_SEC * 1000,

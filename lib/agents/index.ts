@@ -14,6 +14,13 @@ export { agentEnvironment, trackingVariable } from "./environment.ts";
 export { type AgentEvent, type FailureKind, nameTools, type Usage } from "./events.ts";
 export { createInstallationFinder, type Installation } from "./installation.ts";
 export {
+  credentialsFingerprint,
+  importCredentials,
+  keyVariable,
+  type LoginMethod,
+  loginMethods,
+} from "./login/index.ts";
+export {
   type BootstrapStep,
   bootstrapConfig,
   createCleaner,

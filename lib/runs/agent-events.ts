@@ -1,20 +1,19 @@
 import type { AgentEvent } from "../agents/index.ts";
+import type { ToldEvent } from "./event-types.ts";
 
 /** Longest text one event carries, in characters; the logs hold the whole of it. */
 const maxText = 32 * 1024;
 
 /** An agent's event as the run's log tells it, or null for what only the runner needs to know. */
-export function describeAgentEvent(
-  event: AgentEvent,
-): { type: string; data: Record<string, unknown> } | null {
+export function describeAgentEvent(event: AgentEvent): ToldEvent | null {
   switch (event.type) {
     case "message":
       return {
         type: "assistant.message.intermediate",
-        data: shown(event.text, { delta: event.delta ?? false }),
+        data: { ...shown(event.text), delta: event.delta ?? false },
       };
     case "reasoning":
-      return { type: "assistant.reasoning", data: shown(event.text, {}) };
+      return { type: "assistant.reasoning", data: shown(event.text) };
     case "tool_call":
       return {
         type: typeOfTool(event.tool),
@@ -23,13 +22,14 @@ export function describeAgentEvent(
     case "tool_result":
       return {
         type: typeOfTool(event.tool),
-        data: shown(event.output, {
+        data: {
           phase: "completed",
           call_id: event.callId,
-          tool: event.tool,
+          tool: event.tool ?? "tool",
+          ...shown(event.output),
           exit_code: event.exitCode,
           failed: event.failed,
-        }),
+        },
       };
     case "retry":
       return {
@@ -54,18 +54,16 @@ export function describeAgentEvent(
   }
 }
 
-function typeOfTool(tool: string | null): string {
+function typeOfTool(tool: string | null): "assistant.command_execution" | "assistant.tool_call" {
   return tool === "shell" ? "assistant.command_execution" : "assistant.tool_call";
 }
 
-function shown(text: string, data: Record<string, unknown>): Record<string, unknown> {
-  return text.length <= maxText
-    ? { ...data, text }
-    : { ...data, text: text.slice(0, maxText), truncated: true };
+function shown(text: string): { text: string; truncated?: true } {
+  return text.length <= maxText ? { text } : { text: text.slice(0, maxText), truncated: true };
 }
 
 /** A tool's input in bounded size. JSON can be parsed that is nested too deep to be written again. */
-function shownInput(input: unknown): Record<string, unknown> {
+function shownInput(input: unknown): { input: unknown; truncated?: true } {
   try {
     const text = JSON.stringify(input) ?? "null";
     return text.length <= maxText ? { input } : { input: { text: text.slice(0, maxText) }, truncated: true };

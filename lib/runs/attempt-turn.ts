@@ -32,12 +32,17 @@ export interface TurnParts {
   stop: AbortController;
 }
 
+export interface AttemptedTurn extends TurnOutcome {
+  /** The agent was heard to think, talk or use a tool. */
+  worked: boolean;
+}
+
 /** One turn of a run: composes the command, runs it, and notes on the run what came of it. */
 export async function attemptTurn(
   context: RunContext,
   progress: RunProgress,
   parts: TurnParts,
-): Promise<TurnOutcome> {
+): Promise<AttemptedTurn> {
   const { skill, agent, stop } = parts;
   progress.note({ turns: progress.run.turns + 1 });
   const { run, paths } = progress;
@@ -70,6 +75,7 @@ export async function attemptTurn(
   const spawn = { executable: parts.installation.path, args: command.args };
   const wrapped = await withPythonRuntime(skill, spawn, { cwd: paths.workspace, env, signal: stop.signal });
   if (wrapped.warning !== null) progress.warn("RUNTIME_DEPENDENCIES_INJECTION_FAILED", wrapped.warning);
+  const hearing = hear(progress, stop);
   const outcome = await runTurn({
     agent,
     request,
@@ -92,7 +98,7 @@ export async function attemptTurn(
           `The ${agent.id} CLI printed nothing for ${context.settings.stallTimeoutSeconds} s and was ended.`,
         ),
       ),
-    onEvent: listener(progress, stop),
+    onEvent: hearing.listener,
   });
   progress.note({
     session_id: outcome.summary.sessionId ?? run.session_id,
@@ -100,24 +106,41 @@ export async function attemptTurn(
     resources: mostOf(run.resources, outcome.resources),
   });
   writeFileSync(logs.meta, JSON.stringify(describeTurn(outcome, wrapped.args, parts.installation), null, 2));
-  return outcome;
+  return { ...outcome, worked: hearing.worked };
 }
 
 /** What the whole run used: some CLIs count on when they resume a session, others begin anew. */
-function usageOf({ usage: before }: RunRecord, { summary }: TurnOutcome): RunRecord["usage"] {
+function usageOf({ usage: before, session_id }: RunRecord, { summary }: TurnOutcome): RunRecord["usage"] {
   if (summary.usage === null) return before;
-  return summary.usageSince === "session" ? summary.usage : addUsage(before, summary.usage);
+  const goesOn = summary.usageSince === "session" && summary.sessionId === session_id;
+  return goesOn ? summary.usage : addUsage(before, summary.usage);
 }
 
-function listener(progress: RunProgress, stop: AbortController): (event: AgentEvent) => void {
+/** Types of events by which an agent shows that it has begun: from then on, the same attempt may not be made again. */
+const work: readonly AgentEvent["type"][] = ["message", "reasoning", "tool_call", "tool_result"];
+
+function hear(progress: RunProgress, stop: AbortController) {
   let authRetries = 0;
-  return (event) => {
+  const heard = { worked: false };
+  const listener = (event: AgentEvent) => {
     const told = describeAgentEvent(event);
-    if (told) progress.tell(told.type, told.data);
+    if (told) progress.tell(told);
+    const begins = !heard.worked && work.includes(event.type);
+    const named = event.type === "session" && event.sessionId !== progress.run.session_id;
+    heard.worked ||= begins;
+    if (event.type === "session") progress.note({ session_id: event.sessionId });
+    // After a crash it tells whether the agent had begun, and in which session.
+    if (begins || (named && heard.worked)) progress.jot();
     if (event.type !== "retry" || !event.authentication) return;
     authRetries += 1;
     if (authRetries >= maxAuthRetries)
       stop.abort(new RunStopped("auth", `The model refused the sign-in: ${event.message}`));
+  };
+  return {
+    listener,
+    get worked() {
+      return heard.worked;
+    },
   };
 }
 

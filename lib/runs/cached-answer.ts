@@ -6,13 +6,16 @@ import type { RunRecord } from "./record.ts";
 import { cacheKey } from "./result-cache.ts";
 import { openRunProgress } from "./run-progress.ts";
 import { readResult, syncResult, writeResult } from "./run-result.ts";
-import { describeStateChange, stateChangedType } from "./state-change.ts";
+import { describeStep } from "./state-change.ts";
 
 /**
- * The run as already answered, its result and artifacts copied from the run that first gave them, or null. A copy, so
+ * Gives a run the answer that an equal one got before, result and artifacts copied into its folder, or null. A copy, so
  * that each job can be deleted without harm to another.
  */
-export async function answerFromCache(context: RunContext, run: RunRecord): Promise<RunRecord | null> {
+export async function answerFromCache(
+  context: RunContext,
+  run: RunRecord,
+): Promise<Pick<RunRecord, "cache_hit" | "cached_from"> | null> {
   const key = cacheKey(run);
   const source = key === null ? null : await context.cache.lookup(key);
   if (key === null || source === null) return null;
@@ -20,23 +23,31 @@ export async function answerFromCache(context: RunContext, run: RunRecord): Prom
     runPaths(context.dataDir, source),
     runPaths(context.dataDir, run.request_id),
   );
-  if (!copied) {
-    await context.cache.forget(key);
-    return null;
-  }
+  if (copied) return { cache_hit: true, cached_from: source };
+  await context.cache.forget(key);
+  return null;
+}
+
+/** Makes a run exist that was answered at once. Told first: what is told of a run that does not exist, nobody reads. */
+export async function createAnswered(
+  context: RunContext,
+  run: RunRecord,
+  hit: Pick<RunRecord, "cache_hit" | "cached_from">,
+): Promise<void> {
   const now = new Date().toISOString();
   const answered: RunRecord = {
     ...run,
+    ...hit,
     status: "succeeded",
-    cache_hit: true,
-    cached_from: source,
+    trigger: "cache.hit",
+    revision: 1,
     updated_at: now,
     finished_at: now,
   };
-  const progress = await openRunProgress(context.store, context.dataDir, answered);
-  progress.tell(stateChangedType, describeStateChange(answered, run.status, "cache.hit"));
+  const progress = await openRunProgress(context, answered);
+  for (const event of describeStep(answered, run.status)) progress.tell(event);
   await progress.close();
-  return answered;
+  await context.store.create(answered);
 }
 
 /**

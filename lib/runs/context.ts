@@ -22,6 +22,12 @@ export interface RunSettings {
   stallTimeoutSeconds: number;
   /** Turns that may follow the first one of an attempt, to mend an answer that breaks its schema. */
   maxRepairTurns: number;
+  /** Times a run is taken up again that a crash cut short; 0: never, not even after a stop in good order. */
+  maxRestarts: number;
+  /** Seconds until a question is left to the agent, for runs that ask for that and do not say when. */
+  replyTimeoutSeconds: number;
+  /** Seconds an interactive run waits for its agent to be logged in when it does not say so itself. */
+  authWaitSeconds: number;
   /** Days a finished job is kept; 0 keeps it for ever. */
   retentionDays: number;
   killGraces: KillGraces;

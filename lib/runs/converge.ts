@@ -5,8 +5,9 @@ import type { Issue } from "../errors.ts";
 import { isJsonObject } from "../json.ts";
 import { artifactFields, dropNullOptionals, type Skill, type SkillValidators } from "../skills/index.ts";
 import { type Artifact, collectArtifacts, filesBelow } from "./artifacts.ts";
-import { extractJson, type RepairLevel } from "./extract-json.ts";
+import { type ExtractedJson, extractJson, type RepairLevel } from "./extract-json.ts";
 import type { RunPaths } from "./paths.ts";
+import { doneMarker } from "./question.ts";
 
 /** What became of an agent's answer. `issues` empty: it is the result. */
 export interface Convergence {
@@ -18,9 +19,14 @@ export interface Convergence {
   fromFile: string | null;
 }
 
-/** Set by skills written for the reference system to say that they are done; no business field. */
-const doneMarker = "__SKILL_DONE__";
 const maxResultFileBytes = 16 * 1024 * 1024;
+
+/** The object an agent answered with, or null. */
+export function readAnswer(summary: TurnSummary): ExtractedJson | null {
+  return isJsonObject(summary.structured)
+    ? { value: summary.structured, repair: "none" }
+    : extractJson(summary.finalText);
+}
 
 /**
  * Turns a completed turn into checked data: object from the answer, output schema, artifact paths. A skill without an
@@ -47,9 +53,7 @@ export async function converge(
     const { artifacts, data, issues } = await collectArtifacts(paths, artifactFields(schema), answer);
     return { data, artifacts, repair, issues: [...schemaIssues, ...issues], fromFile };
   };
-  const answer = isJsonObject(summary.structured)
-    ? { value: summary.structured, repair: "none" as const }
-    : extractJson(summary.finalText);
+  const answer = readAnswer(summary);
   const fromMessage = answer ? await check(answer.value, answer.repair, null) : null;
   if (fromMessage?.issues.length === 0) return fromMessage;
 

@@ -3,6 +3,7 @@ import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promis
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
+import type { ToldEvent } from "./event-types.ts";
 
 /** One line of a run's event log, in the envelope of the public protocol FCMP/1.0. */
 export const runEvent = z.object({
@@ -20,7 +21,7 @@ export type RunEvent = z.infer<typeof runEvent>;
 
 export interface EventLog {
   /** Adds an event and gives its number. It is in the file when `flushed` next resolves; lines keep the order of the calls. */
-  append(type: string, data: Record<string, unknown>, meta: { attempt: number; turn: number }): number;
+  append(event: ToldEvent, meta: { attempt: number; turn: number }): number;
   /** Bytes the log has, what still waits to be written included. */
   readonly bytes: number;
   /** Resolves when all that was appended is written; rejects when the medium failed. */
@@ -61,7 +62,7 @@ export async function openEventLog(path: string, run: { runId: string; engine: s
     get bytes() {
       return bytes;
     },
-    append(type, data, meta) {
+    append({ type, data }, meta) {
       seq += 1;
       const event: RunEvent = {
         protocol_version: "fcmp/1.0",

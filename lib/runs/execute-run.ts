@@ -1,23 +1,43 @@
 import { isAbsolute, join } from "node:path";
-import type { Agent } from "../agents/index.ts";
+import type { Agent, Installation } from "../agents/index.ts";
 import { RunnerError } from "../errors.ts";
-import { buildPrompt, buildRepairPrompt, type Skill, splitInputs, toStrictSchema } from "../skills/index.ts";
+import {
+  buildContinuePrompt,
+  buildPrompt,
+  buildRepairPrompt,
+  type Skill,
+  splitInputs,
+  toStrictSchema,
+} from "../skills/index.ts";
 import { attemptTurn } from "./attempt-turn.ts";
+import type { PendingAuth } from "./auth-challenge.ts";
 import type { RunContext } from "./context.ts";
-import { type Convergence, converge } from "./converge.ts";
+import { type Convergence, converge, readAnswer } from "./converge.ts";
+import type { PendingInteraction } from "./interaction.ts";
 import { judgeTurn } from "./judge.ts";
-import type { RunError, RunRecord } from "./record.ts";
+import { doneMarker, openQuestion, type Question, readQuestion } from "./question.ts";
+import type { Resume, RunError, RunRecord } from "./record.ts";
 import type { RunProgress } from "./run-progress.ts";
 import { emptyResult, type RunResult } from "./run-result.ts";
+import { skillOfRun } from "./run-skill.ts";
+import { askForLogin } from "./sign-in.ts";
 import { RunStopped } from "./stop-reason.ts";
 import type { TurnOutcome } from "./turn.ts";
+import { authWaitSeconds, autoReplySeconds } from "./wait-times.ts";
 import { prepareWorkspace } from "./workspace.ts";
 
 /** A job that starts at once was checked a moment ago: what was seen then holds for it. */
 const fresh = { maxAgeMs: 500 };
 
+/** How an attempt ended: with a result, with something the run has to wait for, or cut short by the server's stop. */
+export type RunEnd =
+  | { kind: "ended"; result: RunResult }
+  | { kind: "asks"; pending: PendingInteraction }
+  | { kind: "needs_login"; pending: PendingAuth; resume: Resume }
+  | { kind: "interrupted" };
+
 /**
- * Runs an attempt from its workspace to its result: first turn, then as many repair turns in the same session as the
+ * Runs an attempt from its workspace to its end: first turn, then as many repair turns in the same session as the
  * answer needs and the settings allow. Never rejects for what the agent did; rejects when the server's own parts fail.
  * @param stop aborts with a RunStopped; `stop.abort` is also used here, for timeouts and refused sign-ins
  */
@@ -25,7 +45,7 @@ export async function executeRun(
   context: RunContext,
   progress: RunProgress,
   stop: AbortController,
-): Promise<RunResult> {
+): Promise<RunEnd> {
   const timeout = hardTimeout(progress.run, context, stop);
   try {
     return await carryOut(context, progress, stop);
@@ -34,30 +54,28 @@ export async function executeRun(
   }
 }
 
-async function carryOut(
-  context: RunContext,
-  progress: RunProgress,
-  stop: AbortController,
-): Promise<RunResult> {
+async function carryOut(context: RunContext, progress: RunProgress, stop: AbortController): Promise<RunEnd> {
   const { run, paths } = progress;
-  const skill = await context.skills.get(run.skill_id, fresh);
+  const skill = await skillOfRun(context, run, paths);
   if (skill.errors.length > 0)
     return fail({ code: "SKILL_INVALID", message: "The skill was broken after the job was accepted." });
   const agent = context.engines.get(run.engine);
   const installation = await context.engines.installed(run.engine, fresh);
-  progress.note({ cli_version: installation.version, skill_hash: skill.hash });
+  const { execution_mode: mode } = run.runtime_options;
+  progress.note({
+    cli_version: installation.version,
+    skill_hash: skill.hash,
+    session_id: run.resume?.session_id ?? null,
+  });
+  if (run.attempt === 1) warnOfSandbox(context, progress, installation);
 
-  if (context.sandbox === "workspace-write" && installation.sandbox === "fails") {
-    progress.warn(
-      "SANDBOX_UNAVAILABLE",
-      `The sandbox of ${agent.id} does not work on this machine: its tools ran without.`,
-    );
-  }
-
-  await prepareWorkspace(paths, { skill, agent, mode: run.runtime_options.execution_mode });
+  // What an agent's session goes on with lies there already.
+  if (progress.run.session_id === null) await prepareWorkspace(paths, { skill, agent, mode });
   const strict =
-    agent.capabilities.outputSchema && skill.schemas.output ? toStrictSchema(skill.schemas.output) : null;
-  let prompt = firstPrompt(skill, agent, run, paths.workspace);
+    mode === "auto" && agent.capabilities.outputSchema && skill.schemas.output
+      ? toStrictSchema(skill.schemas.output)
+      : null;
+  let prompt = run.resume?.prompt ?? firstPrompt(skill, agent, run, paths.workspace);
   for (let repairs = 0; ; repairs++) {
     const asked = progress.run.session_id;
     const outcome = await attemptTurn(context, progress, {
@@ -69,14 +87,78 @@ async function carryOut(
       stop,
     });
     const failure = judgeTurn(outcome, stop.signal, agent.id, asked);
-    if (failure) return stopped(failure);
+    if (failure?.code === "AUTH_REQUIRED" && authWaitSeconds(context, run) > 0) {
+      const again = outcome.worked
+        ? { session_id: progress.run.session_id, prompt: buildContinuePrompt() }
+        : { session_id: asked, prompt: asked === null ? null : prompt };
+      const pending = await askForLogin(context, progress.run, agent, installation, failure.message);
+      return { kind: "needs_login", pending, resume: { cause: "auth", reply: null, auth: null, ...again } };
+    }
+    if (failure) return stopped(failure, stop.signal);
+    const question = mode === "interactive" ? questionIn(outcome) : null;
+    if (question !== null) return ask(context, progress, agent, skill, question);
     const answer = await converge(skill, context.validators, paths, outcome.summary);
     if (answer.issues.length === 0) return succeed(progress, answer, outcome, repairs);
     const verdict = repairVerdict(repairs, context.settings.maxRepairTurns, progress.run.session_id, agent);
     if (verdict !== null) return fail({ ...verdict, issues: answer.issues });
-    progress.tell("diagnostic.output_repair.started", { round: repairs + 1, issues: answer.issues });
+    progress.tell({
+      type: "assistant.message.superseded",
+      data: { reason: "The answer does not fit the output schema." },
+    });
+    progress.tell({
+      type: "diagnostic.output_repair.started",
+      data: { round: repairs + 1, issues: answer.issues },
+    });
     prompt = buildRepairPrompt(answer.issues, skill.schemas.output);
   }
+}
+
+function warnOfSandbox(context: RunContext, progress: RunProgress, installation: Installation): void {
+  if (context.sandbox !== "workspace-write" || installation.sandbox !== "fails") return;
+  progress.warn(
+    "SANDBOX_UNAVAILABLE",
+    `The sandbox of ${progress.run.engine} does not work on this machine: its tools ran without.`,
+  );
+}
+
+/** What an interactive turn asks: what it says to be a question, and any text that is no object. */
+function questionIn({ summary }: TurnOutcome): Question | null {
+  const answer = readAnswer(summary);
+  return answer === null ? openQuestion(summary.finalText) : readQuestion(answer.value);
+}
+
+function ask(
+  context: RunContext,
+  progress: RunProgress,
+  agent: Agent,
+  skill: Skill,
+  question: Question,
+): RunEnd {
+  const { run } = progress;
+  const most = skill.manifest.max_attempt;
+  if (most !== null && run.attempt >= most) {
+    return fail({
+      code: "INTERACTIVE_MAX_ATTEMPT_EXCEEDED",
+      message: `The agent asked again in attempt ${run.attempt}; the skill allows ${most}. It asked: ${question.prompt}`,
+    });
+  }
+  if (run.session_id === null || !agent.capabilities.resume) {
+    return fail({
+      code: "SESSION_RESUME_FAILED",
+      message: `The agent asked a question, but the ${agent.id} CLI gave no session to answer in.`,
+    });
+  }
+  const seconds = autoReplySeconds(context, run);
+  const now = Date.now();
+  const pending: PendingInteraction = {
+    ...question,
+    interaction_id: run.interaction_count + 1,
+    default_decision_policy: "engine_judgement",
+    source_attempt: run.attempt,
+    created_at: new Date(now).toISOString(),
+    expires_at: seconds === null ? null : new Date(now + seconds * 1000).toISOString(),
+  };
+  return { kind: "asks", pending };
 }
 
 function firstPrompt(skill: Skill, agent: Agent, run: RunRecord, workspace: string): string {
@@ -129,13 +211,8 @@ function repairVerdict(
   };
 }
 
-function succeed(
-  progress: RunProgress,
-  answer: Convergence,
-  outcome: TurnOutcome,
-  repairs: number,
-): RunResult {
-  progress.tell("assistant.message.final", { text: outcome.summary.finalText });
+function succeed(progress: RunProgress, answer: Convergence, outcome: TurnOutcome, repairs: number): RunEnd {
+  progress.tell({ type: "assistant.message.final", data: { text: outcome.summary.finalText } });
   if (repairs > 0)
     progress.warn(
       "OUTPUT_SCHEMA_REPAIR_CONVERGED",
@@ -143,7 +220,13 @@ function succeed(
     );
   if (answer.fromFile !== null)
     progress.warn("OUTPUT_FROM_FILE", `The answer was read from ${answer.fromFile}.`);
-  return {
+  const interactive = progress.run.runtime_options.execution_mode === "interactive";
+  if (interactive && readAnswer(outcome.summary)?.value[doneMarker] !== true)
+    progress.warn(
+      "INTERACTIVE_COMPLETED_WITHOUT_DONE_MARKER",
+      `The answer fits its schema, but does not say "${doneMarker}": true.`,
+    );
+  const result: RunResult = {
     status: "success",
     data: answer.data,
     artifacts: answer.artifacts.map((artifact) => artifact.path),
@@ -152,14 +235,17 @@ function succeed(
     error: null,
     repair_level: answer.repair,
   };
+  return { kind: "ended", result };
 }
 
-function stopped(error: RunError): RunResult {
-  return error.code === "CANCELED_BY_USER" ? emptyResult("canceled", error) : fail(error);
+function stopped(error: RunError, { reason }: AbortSignal): RunEnd {
+  if (reason instanceof RunStopped && reason.kind === "shutdown") return { kind: "interrupted" };
+  if (error.code !== "CANCELED_BY_USER") return fail(error);
+  return { kind: "ended", result: emptyResult("canceled", error) };
 }
 
-function fail(error: RunError): RunResult {
-  return emptyResult("failed", error);
+function fail(error: RunError): RunEnd {
+  return { kind: "ended", result: emptyResult("failed", error) };
 }
 
 /** What a run failed of when the server's own part threw. */

@@ -6,6 +6,8 @@ import { jsonPointer } from "../json.ts";
 const maxEnvironmentNames = 64;
 const maxEnvironmentValue = 8192;
 const maxPreamble = 8000;
+/** Longer waits do not fit a Node timer, which counts milliseconds in 31 bits. */
+const maxSeconds = 2_000_000;
 
 /**
  * Names that would change which program runs, as whom, where its settings and credentials lie, or where the server's own
@@ -41,8 +43,17 @@ const environment = z
 export const runtimeOptions = z.strictObject({
   no_cache: z.boolean().default(false).describe("Neither read nor write the result cache."),
   execution_mode: z.enum(["auto", "interactive"]).default("auto"),
-  interactive_auto_reply: z.boolean().default(false),
-  interactive_reply_timeout_sec: z.int().min(0).optional(),
+  interactive_auto_reply: z
+    .boolean()
+    .default(false)
+    .describe("A question that nobody answers in time is left to the agent."),
+  interactive_reply_timeout_sec: z.int().min(0).max(maxSeconds).optional().describe("Seconds until then."),
+  auth_wait_timeout_sec: z
+    .int()
+    .min(0)
+    .max(maxSeconds)
+    .optional()
+    .describe("Seconds the job waits for its agent to be logged in, when it is not; 0: it fails at once."),
   hard_timeout_seconds: z
     .int()
     .min(1)

@@ -40,14 +40,17 @@ async function groupGone(leader: number, withinMs: number): Promise<boolean> {
 }
 
 /**
- * Kills every process whose environment holds `variable=value`, wherever it moved to: a child that called setsid(2)
- * left the group but kept its environment. Sweeps /proc until two sweeps in a row find nothing, because one snapshot
- * misses what is born during it. Resolves with how many were killed; 0 where there is no /proc.
+ * Kills every process in whose environment `variable` has a value that `isOurs`, wherever it moved to: a child that
+ * called setsid(2) left the group but kept its environment. Sweeps /proc until two sweeps in a row find nothing,
+ * because one snapshot misses what is born during it. Resolves with how many were killed; 0 where there is no /proc.
  */
-export async function sweepByEnvironment(variable: string, value: string): Promise<number> {
+export async function sweepByEnvironment(
+  variable: string,
+  isOurs: (value: string) => boolean,
+): Promise<number> {
   let killed = 0;
   for (let emptySweeps = 0, sweeps = 0; emptySweeps < 2 && sweeps < 100; sweeps++) {
-    const found = await processesWith(`${variable}=${value}`);
+    const found = await processesWith(variable, isOurs);
     for (const pid of found) {
       try {
         process.kill(pid, "SIGKILL");
@@ -62,11 +65,14 @@ export async function sweepByEnvironment(variable: string, value: string): Promi
   return killed;
 }
 
-/** Process ids whose environment has this entry, zombies (which have none) and ourselves left out. */
-export async function processesWith(entry: string): Promise<number[]> {
+/** Process ids whose environment has the variable with such a value; zombies (which have none) and ourselves left out. */
+async function processesWith(variable: string, isOurs: (value: string) => boolean): Promise<number[]> {
   const found: number[] = [];
   for (const pid of processIds("/proc")) {
-    if (pid !== process.pid && (await environmentOf("/proc", pid)).includes(entry)) found.push(pid);
+    if (pid === process.pid) continue;
+    const entries = await environmentOf("/proc", pid);
+    const entry = entries.find((candidate) => candidate.startsWith(`${variable}=`));
+    if (entry !== undefined && isOurs(entry.slice(variable.length + 1))) found.push(pid);
   }
   return found;
 }

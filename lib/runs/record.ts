@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { pendingAuth } from "./auth-challenge.ts";
+import { pendingInteraction, replyFile } from "./interaction.ts";
 import { runtimeOptions } from "./options.ts";
 import { runStatus } from "./transitions.ts";
 
@@ -33,6 +35,22 @@ export const resources = z.object({
   peak_descriptors: z.int().nullable().describe("Open file descriptors; null where they could not be seen."),
 });
 export type Resources = z.infer<typeof resources>;
+
+/** How the next attempt of a run that has run before goes on. */
+export const resume = z.object({
+  cause: z.enum(["reply", "auto_decide", "auth", "restart"]),
+  /** The CLI's session to go on with; null: a new one. */
+  session_id: z.string().nullable(),
+  /** What the agent is told; null: the first prompt again. */
+  prompt: z.string().nullable(),
+  /** What was answered, for the event log. */
+  reply: z
+    .object({ interaction_id: z.int(), response: z.unknown(), files: z.array(replyFile) })
+    .nullable()
+    .default(null),
+  auth: z.object({ auth_session_id: z.string(), method: z.string().nullable() }).nullable().default(null),
+});
+export type Resume = z.infer<typeof resume>;
 
 /** What the storage holds of a run: the one truth about its state. Files of the run lie in its folder (`paths.ts`). */
 export const runRecord = z.object({
@@ -70,6 +88,27 @@ export const runRecord = z.object({
   recovery_state: z.enum(["none", "recovered_waiting", "failed_reconciled", "requeued"]),
   recovery_reason: z.string().nullable(),
   recovered_at: time.nullable(),
+  /** Changes of status so far, and what the last one was caused by: with them a log that a crash cut short is completed. */
+  revision: z.int().default(0),
+  trigger: z.string().nullable().default(null),
+  /** The question a run in waiting_user waits for the answer of. */
+  pending: pendingInteraction.nullable().default(null),
+  /** The sign-in a run in waiting_auth waits for. */
+  pending_auth: pendingAuth.nullable().default(null),
+  /** What the agent's credential files looked like then: when they change, somebody has logged in. */
+  credentials_seen: z.string().nullable().default(null),
+  resume: resume.nullable().default(null),
+  interaction_count: z.int().default(0),
+  auto_decision_count: z.int().default(0),
+  last_auto_decision_at: time.nullable().default(null),
+  /** Replies that were accepted under an idempotency key: the same again is answered, not taken again. */
+  replies: z
+    .array(z.object({ interaction_id: z.int(), idempotency_key: z.string(), fingerprint: z.string() }))
+    .default([]),
+  /** Attempts that a crash of the server cut short. */
+  crashes: z.int().default(0),
+  /** The first turn of each attempt. */
+  first_turns: z.array(z.int()).default([]),
 });
 export type RunRecord = z.infer<typeof runRecord>;
 
@@ -91,4 +130,16 @@ export const untouched = {
   recovery_state: "none",
   recovery_reason: null,
   recovered_at: null,
+  revision: 0,
+  trigger: null,
+  pending: null,
+  pending_auth: null,
+  credentials_seen: null,
+  resume: null,
+  interaction_count: 0,
+  auto_decision_count: 0,
+  last_auto_decision_at: null,
+  replies: [],
+  crashes: 0,
+  first_turns: [],
 } satisfies Partial<RunRecord>;

@@ -1,101 +1,122 @@
+import { existsSync } from "node:fs";
 import { trackingVariable } from "../agents/index.ts";
 import type { RunContext } from "./context.ts";
-import { runPaths } from "./paths.ts";
+import { runFailed } from "./finish.ts";
+import { afterInterruption, interrupted } from "./interruption.ts";
+import { isRunId, runPaths } from "./paths.ts";
 import { sweepByEnvironment } from "./process-tree.ts";
 import type { RunRecord } from "./record.ts";
-import { openRunProgress } from "./run-progress.ts";
-import { emptyResult } from "./run-result.ts";
-import { finish, type Scheduler } from "./scheduler.ts";
+import { completeLog, openRunProgress } from "./run-progress.ts";
+import type { Scheduler } from "./scheduler.ts";
 import { lastStateChange } from "./state-change.ts";
-import { isTerminal, mayBecome } from "./transitions.ts";
-
-/**
- * The record as its event log says it should be. A status is told before it is stored, so a crash between the two
- * leaves the log one step ahead; telling that step again would tell it twice.
- */
-async function caughtUp(context: RunContext, run: RunRecord): Promise<RunRecord> {
-  const told = await lastStateChange(runPaths(context.dataDir, run.request_id).events);
-  // A queued record may have been running: that step is told, not stored.
-  const from = run.status === "queued" && told?.to !== "running" ? "running" : run.status;
-  if (told === null || !mayBecome(from, told.to)) return run;
-  // An upload that was not answered yet: the job goes on waiting for its files, unless the cache had the answer.
-  if (run.status === "created" && told.terminal === undefined) return run;
-  const ahead = { ...run, status: told.to, updated_at: told.updated_at };
-  if (told.to === "running") return { ...ahead, attempt: run.attempt + 1, started_at: told.updated_at };
-  if (told.terminal === undefined) return ahead;
-  const { error, diagnostics, turns, usage, resources } = told.terminal;
-  const ended = {
-    ...ahead,
-    error,
-    warnings: diagnostics,
-    turns,
-    usage,
-    resources,
-    finished_at: told.updated_at,
-  };
-  await context.store.save(ended);
-  return ended;
-}
+import { isTerminal } from "./transitions.ts";
+import { turnsOnDisk } from "./turns-on-disk.ts";
+import type { Waiting } from "./waiting.ts";
 
 /**
  * What happens at start to every run that had not ended when the server last stopped. The rule, in one place:
  * - created: still waits for its files; nothing to do.
  * - queued: takes its place in the queue again, oldest first.
- * - running: its agent, if one is left, is ended; the run fails with ORCHESTRATOR_RESTART_INTERRUPTED.
+ * - running: its agent, if one is left, is ended; then what `afterInterruption` says.
+ * - waiting_user, waiting_auth: waits on; its time goes on from when it began to wait.
  */
-export async function recoverRuns(context: RunContext, scheduler: Scheduler): Promise<void> {
+export async function recoverRuns(
+  context: RunContext,
+  scheduler: Scheduler,
+  waiting: Waiting,
+): Promise<void> {
   const unfinished = await context.store.unfinished();
   await context.secrets.forgetAllBut(unfinished);
+  // Whatever still runs for a run of this data directory lost its server.
+  const isOurs = (id: string) => isRunId(id) && existsSync(runPaths(context.dataDir, id).root);
+  await sweepByEnvironment(trackingVariable, isOurs);
   for (const id of unfinished) {
     // One run that cannot be taken up must not keep the server from starting, nor be lost: it stays as it is on disk.
-    await recoverRun(context, scheduler, id).catch((error: unknown) =>
+    await recoverRun(context, scheduler, waiting, id).catch((error: unknown) =>
       context.log.error({ err: error, run: id }, "a run of the last process could not be taken up"),
     );
   }
 }
 
-async function recoverRun(context: RunContext, scheduler: Scheduler, id: string): Promise<void> {
-  const run = await caughtUp(context, await context.store.get(id));
-  if (run.status === "queued") requeue(context, scheduler, run);
-  else if (run.status === "running") await failInterrupted(context, run);
+async function recoverRun(
+  context: RunContext,
+  scheduler: Scheduler,
+  waiting: Waiting,
+  id: string,
+): Promise<void> {
+  const stored = await context.store.get(id);
+  const run = await caughtUp(context, stored);
+  if (run.status === "queued") requeue(scheduler, run);
+  else if (run.status === "running") await goOn(context, scheduler, run, stored.status === "running");
   else if (isTerminal(run.status)) {
-    // Saved once more: that takes its record among the active ones away.
-    await context.store.save(run);
+    // Shown once more: that takes its record among the active ones away.
+    await context.store.show(run);
     await context.secrets.forget(id);
+  } else if (run.status !== "created") {
+    const reason = "The server was restarted while the job was waiting.";
+    const recovered: RunRecord = { ...run, ...recoveredAs("recovered_waiting", reason) };
+    await context.store.show(recovered);
+    waiting.watch(recovered);
   }
 }
 
-function requeue(context: RunContext, scheduler: Scheduler, run: RunRecord): void {
-  const recovered: RunRecord = {
+/**
+ * The record and its event log, brought to the same step. A step is stored, then told: a log that is behind is
+ * completed from the record. The step to running is only told, so a record may be behind by that one.
+ */
+async function caughtUp(context: RunContext, run: RunRecord): Promise<RunRecord> {
+  const told = await lastStateChange(runPaths(context.dataDir, run.request_id).events);
+  const toldRevision = told?.revision ?? 0;
+  if (toldRevision < run.revision) {
+    await completeLog(context, run, told?.to ?? (run.needs_upload ? "created" : "queued"));
+  }
+  if (told?.to !== "running" || toldRevision !== run.revision + 1) return run;
+  return {
     ...run,
-    recovery_state: "requeued",
-    recovery_reason: "The server was restarted while the job was queued.",
-    recovered_at: new Date().toISOString(),
+    status: "running",
+    revision: toldRevision,
+    updated_at: told.updated_at,
+    attempt: run.attempt + 1,
+    first_turns: [...run.first_turns, run.turns + 1],
+    started_at: run.started_at ?? told.updated_at,
   };
-  // It was admitted once: a full queue is no reason to lose it now.
-  scheduler.start(
-    recovered,
-    context.gate.admit(() => context.estimates.need(run.engine)),
-  );
 }
 
-async function failInterrupted(context: RunContext, run: RunRecord): Promise<void> {
-  await sweepByEnvironment(trackingVariable, run.request_id);
-  const reason = "The server was stopped while the run was in progress. Send the job again.";
-  const progress = await openRunProgress(context.store, context.dataDir, run);
+function requeue(scheduler: Scheduler, run: RunRecord): void {
+  const recovered: RunRecord = {
+    ...run,
+    ...recoveredAs("requeued", "The server was restarted while the job was queued."),
+  };
+  // It was admitted once: a full queue is no reason to lose it now.
+  scheduler.admit(recovered);
+}
+
+/** @param worked the record was stored while the run was running: that is done when its agent begins to work */
+async function goOn(
+  context: RunContext,
+  scheduler: Scheduler,
+  run: RunRecord,
+  worked: boolean,
+): Promise<void> {
+  const turns = await turnsOnDisk(runPaths(context.dataDir, run.request_id), run.turns);
+  const next = afterInterruption(context, run, { cause: "crash", worked });
+  const progress = await openRunProgress(context, { ...run, turns });
   try {
-    progress.note({
-      recovery_state: "failed_reconciled",
-      recovery_reason: reason,
-      recovered_at: new Date().toISOString(),
-    });
-    await finish(
-      context,
-      progress,
-      emptyResult("failed", { code: "ORCHESTRATOR_RESTART_INTERRUPTED", message: reason }),
-    );
+    if (next === null) {
+      progress.note(recoveredAs("failed_reconciled", interrupted.message));
+      await runFailed(context, progress, interrupted);
+      context.log.warn({ run: run.request_id }, "a run was interrupted by a restart and has failed");
+      return;
+    }
+    const how = worked ? "goes on in its agent's session" : "begins its attempt anew";
+    const reason = `The server was restarted while the job was running; it ${how}.`;
+    await progress.become("queued", "run.interrupted", { ...next, ...recoveredAs("requeued", reason) });
   } finally {
     await progress.close();
   }
-  context.log.warn({ run: run.request_id }, "a run was interrupted by a restart and has failed");
+  scheduler.admit(progress.run);
+}
+
+function recoveredAs(state: RunRecord["recovery_state"], reason: string) {
+  return { recovery_state: state, recovery_reason: reason, recovered_at: new Date().toISOString() };
 }

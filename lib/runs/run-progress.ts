@@ -1,8 +1,9 @@
+import type { RunContext } from "./context.ts";
 import { type EventLog, openEventLog } from "./event-log.ts";
+import type { ToldEvent } from "./event-types.ts";
 import { type RunPaths, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
-import type { RunStore } from "./run-store.ts";
-import { describeStateChange, stateChangedType } from "./state-change.ts";
+import { describeStep } from "./state-change.ts";
 import { assertTransition, isTerminal, type RunStatus } from "./transitions.ts";
 
 /**
@@ -12,9 +13,14 @@ import { assertTransition, isTerminal, type RunStatus } from "./transitions.ts";
 export interface RunProgress {
   readonly run: RunRecord;
   readonly paths: RunPaths;
-  /** Changes fields that are no status; in memory until the next `become`. */
+  /** Changes fields that are no status; in memory until the next `become` or `jot`. */
   note(fields: Partial<Omit<RunRecord, "status" | "request_id">>): void;
+  /** Stores what was noted, so that the server's crash does not lose it; in the background, and only as well as it can. */
+  jot(): void;
+  /** Whether anything was jotted down since the run was last stored. */
+  readonly jotted: boolean;
   /**
+   * Called again with the same status after a failure, it goes on where it failed: nothing is stored or told twice.
    * @param alongside makes durable what belongs to the step; it runs beside the write of the record
    * @throws RunnerError JOB_STATE_CONFLICT for a step the state machine does not have
    */
@@ -24,7 +30,9 @@ export interface RunProgress {
     fields?: Partial<Omit<RunRecord, "status">>,
     alongside?: () => Promise<void>,
   ): Promise<void>;
-  tell(type: string, data: Record<string, unknown>): void;
+  /** Changes fields of a run that waits, durably, and tells of it: its status stays. */
+  amend(fields: Partial<Omit<RunRecord, "status">>, event: ToldEvent): Promise<void>;
+  tell(event: ToldEvent): void;
   warn(code: string, message: string): void;
   close(): Promise<void>;
 }
@@ -36,9 +44,15 @@ const eventsCut = {
   message: "The run tells more than its event log holds; see the job's logs for the rest.",
 };
 
+/** A step on its way: what it makes of the run, and how far it has come. */
+interface Step {
+  run: RunRecord;
+  stored: boolean;
+  told: boolean;
+}
+
 export async function openRunProgress(
-  store: RunStore,
-  dataDir: string,
+  { store, dataDir }: Pick<RunContext, "store" | "dataDir">,
   record: RunRecord,
 ): Promise<RunProgress> {
   let run = record;
@@ -46,23 +60,13 @@ export async function openRunProgress(
   const events: EventLog = await openEventLog(paths.events, { runId: run.request_id, engine: run.engine });
   let full = false;
   // A CLI that never stops talking fills its own log, not the disk: states are still told, and the logs hold the rest.
-  const tell = (type: string, data: Record<string, unknown>) => {
+  const tell = (event: ToldEvent) => {
     if (full) return;
     full = events.bytes > maxEventBytes;
-    const meta = { attempt: run.attempt, turn: run.turns };
-    if (full) events.append("diagnostic.warning", eventsCut, meta);
-    else events.append(type, data, meta);
+    events.append(full ? { type: "diagnostic.warning", data: eventsCut } : event, metaOf(run));
   };
-  let unsaved: RunRecord | null = null;
-  const step = (status: RunStatus, trigger: string, fields: Partial<RunRecord>): RunRecord => {
-    assertTransition(run.status, status);
-    const now = new Date().toISOString();
-    const next = { ...run, ...fields, status, updated_at: now };
-    if (isTerminal(status)) next.finished_at = now;
-    const data = describeStateChange(next, run.status, trigger);
-    events.append(stateChangedType, data, { attempt: next.attempt, turn: next.turns });
-    return next;
-  };
+  let step: Step | null = null;
+  let jotting: Promise<void> | null = null;
   return {
     get run() {
       return run;
@@ -72,20 +76,73 @@ export async function openRunProgress(
     note(fields) {
       run = { ...run, ...fields };
     },
+    get jotted() {
+      return jotting !== null;
+    },
+    jot() {
+      const latest = run;
+      const write = () => store.jot(latest).catch(() => undefined);
+      jotting = jotting === null ? write() : jotting.then(write);
+    },
     async become(status, trigger, fields = {}, alongside = async () => undefined) {
-      // A step that was told but could not be stored is only stored when it is tried again, never told twice.
-      unsaved ??= step(status, trigger, fields);
-      // Events first: whoever sees the new status finds the whole story behind it. Recovery relies on this order.
+      step ??= { run: nextOf(run, status, trigger, fields), stored: false, told: false };
+      // What the agent said before is in the log by the time that the record says it is over.
+      await Promise.all([events.flushed(), jotting]);
+      // The record first: a step that was told was stored. Only the step to running is told alone, as it comes with every
+      // run and need not cost a trip to the disk. After a crash, recovery completes whichever is behind.
+      if (!step.stored && status !== "running") await settled([store.write(step.run), alongside()]);
+      step.stored = true;
+      if (!step.told) {
+        for (const event of describeStep(step.run, run.status)) events.append(event, metaOf(step.run));
+      }
+      step.told = true;
       await events.flushed();
-      // One flush of the disk serves both; readers see the new record when both are safe.
-      await store.save(unsaved, alongside());
-      run = unsaved;
-      unsaved = null;
+      // Last: whoever sees the new status finds the whole story behind it.
+      run = step.run;
+      step = null;
+      jotting = null;
+      await store.show(run);
+    },
+    async amend(fields, event) {
+      const amended = { ...run, ...fields, updated_at: new Date().toISOString() };
+      await store.write(amended);
+      run = amended;
+      tell(event);
+      await events.flushed();
+      await store.show(run);
     },
     warn(code, message) {
       run = { ...run, warnings: [...run.warnings, { code, message }] };
-      tell("diagnostic.warning", { code, message });
+      tell({ type: "diagnostic.warning", data: { code, message } });
     },
     close: () => events.close(),
   };
+}
+
+/** Tells the last step of a run that was stored but not told, as a crash came in between. */
+export async function completeLog(
+  { dataDir }: Pick<RunContext, "dataDir">,
+  run: RunRecord,
+  from: RunStatus,
+): Promise<void> {
+  const path = runPaths(dataDir, run.request_id).events;
+  const events = await openEventLog(path, { runId: run.request_id, engine: run.engine });
+  for (const event of describeStep(run, from)) events.append(event, metaOf(run));
+  await events.close();
+}
+
+function nextOf(run: RunRecord, status: RunStatus, trigger: string, fields: Partial<RunRecord>): RunRecord {
+  assertTransition(run.status, status);
+  const now = new Date().toISOString();
+  const next = { ...run, ...fields, status, trigger, revision: run.revision + 1, updated_at: now };
+  return isTerminal(status) ? { ...next, finished_at: now } : next;
+}
+
+function metaOf({ attempt, turns }: RunRecord) {
+  return { attempt, turn: turns };
+}
+
+/** Waits for all of them, also when one fails, so that nothing is still being written when the failure is told. */
+async function settled(work: Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === "rejected") throw result.reason;
 }

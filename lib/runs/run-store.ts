@@ -30,8 +30,14 @@ export interface RunStore {
   inMemory(id: string): RunRecord | undefined;
   /** @throws RunnerError JOB_NOT_FOUND */
   get(id: string): Promise<RunRecord>;
-  /** Replaces a run's record. Readers in this process see it once `alongside` has resolved too. */
-  save(run: RunRecord, alongside?: Promise<void>): Promise<void>;
+  /** Makes a new record of a run durable. Readers do not see it before `show`. */
+  write(run: RunRecord): Promise<void>;
+  /** Stores a record so that a `kill -9` does not lose it; a power cut may. Readers do not see it before `show`. */
+  jot(run: RunRecord): Promise<void>;
+  /** Lets readers see a record that `write` has made durable. */
+  show(run: RunRecord): Promise<void>;
+  /** The record as readers see it, once it fits or the signal aborts. @throws RunnerError JOB_NOT_FOUND */
+  until(id: string, fits: (run: RunRecord) => boolean, signal: AbortSignal): Promise<RunRecord>;
   remove(id: string): Promise<void>;
   /** Newest first. */
   page(options: { before?: string | undefined; limit: number; filter?: RunFilter }): Promise<RunPage>;
@@ -54,6 +60,7 @@ export function createRunStore(records: RecordStore): RunStore {
   const gone = new LRUCache<string, true>({ max: recordsInMemory });
   /** Runs that have not ended: what memory knows of them may be newer than the disk, so it is never dropped. */
   const living = new Map<string, RunRecord>();
+  const listeners = new Map<string, Set<(run: RunRecord) => void>>();
   const remember = (run: RunRecord): void => {
     living.delete(run.request_id);
     if (isTerminal(run.status)) recent.set(run.request_id, run);
@@ -79,6 +86,14 @@ export function createRunStore(records: RecordStore): RunStore {
     if (meanwhile) return meanwhile;
     remember(parsed.data);
     return parsed.data;
+  };
+  const get = async (id: string): Promise<RunRecord> => {
+    const run = isRunId(id) ? await read(id) : null;
+    if (run) return run;
+    throw new RunnerError(
+      "JOB_NOT_FOUND",
+      "There is no such job. It may have been deleted or have passed its retention.",
+    );
   };
   const activeIds = async () => (await records.children("active")).filter(isRunId);
 
@@ -118,20 +133,35 @@ export function createRunStore(records: RecordStore): RunStore {
       remember(run);
     },
     inMemory,
-    async get(id) {
-      const run = isRunId(id) ? await read(id) : null;
-      if (run) return run;
-      throw new RunnerError(
-        "JOB_NOT_FOUND",
-        "There is no such job. It may have been deleted or have passed its retention.",
-      );
-    },
-    async save(run, alongside = Promise.resolve()) {
-      // The step to running is in the event log, which recovery reads: it need not cost a trip to the disk here as well.
-      if (run.status !== "running") await settled([records.write(keyOf(run), run), alongside]);
+    get,
+    write: (run) => records.write(keyOf(run), run),
+    jot: (run) => records.write(keyOf(run), run, { durable: false }),
+    async show(run) {
       remember(run);
+      for (const listener of listeners.get(run.request_id) ?? []) listener(run);
       // If a power cut brings it back: the ended record is the one that is read, and the next start takes this away again.
       if (isTerminal(run.status)) await records.remove(activeKey(run.request_id), { durable: false });
+    },
+    async until(id, fits, signal) {
+      const run = await get(id);
+      if (fits(run) || signal.aborted) return run;
+      return new Promise((resolve) => {
+        const known = listeners.get(id) ?? new Set();
+        listeners.set(id, known);
+        let latest = run;
+        const end = () => {
+          known.delete(listener);
+          if (known.size === 0) listeners.delete(id);
+          signal.removeEventListener("abort", end);
+          resolve(latest);
+        };
+        const listener = (changed: RunRecord) => {
+          latest = changed;
+          if (fits(changed)) end();
+        };
+        known.add(listener);
+        signal.addEventListener("abort", end, { once: true });
+      });
     },
     async remove(id) {
       // First, so that nobody who is just reading the record brings it back.

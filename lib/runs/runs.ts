@@ -1,23 +1,25 @@
-import { readdir } from "node:fs/promises";
 import { RunnerError } from "../errors.ts";
 import { filesBelow } from "./artifacts.ts";
 import type { JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
 import { type RunEvent, readEvents } from "./event-log.ts";
+import { finish } from "./finish.ts";
+import { inHand } from "./move-on.ts";
 import { type RunPaths, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { recoverRuns } from "./recovery.ts";
 import { type CleanupCount, cleanUpAll, dropExpired, removeRun } from "./retention.ts";
 import { type BundleFile, bundleFiles, findArtifact, type ServedFile } from "./run-files.ts";
-import { openRunProgress } from "./run-progress.ts";
 import { emptyResult, type RunResult, readResult } from "./run-result.ts";
 import type { RunFilter, RunPage } from "./run-store.ts";
-import { createScheduler, finish } from "./scheduler.ts";
+import { createScheduler, type Scheduler } from "./scheduler.ts";
 import { RunStopped } from "./stop-reason.ts";
 import { type Accepted, submit } from "./submit.ts";
-import { isTerminal } from "./transitions.ts";
+import { isTerminal, waitsForSomebody } from "./transitions.ts";
+import { turnsOnDisk } from "./turns-on-disk.ts";
 import { acceptUpload, assertAwaitsUpload, type UploadLimits } from "./upload.ts";
 import { describeRun, type FileEntry, listWorkspace, type RunLogs, readLogs, summarizeRun } from "./views.ts";
+import { createWaiting, type Waiting } from "./waiting.ts";
 
 export interface Canceled {
   status: RunRecord["status"];
@@ -57,7 +59,8 @@ export interface Runs {
 }
 
 export function createRuns(context: RunContext): Runs {
-  const scheduler = createScheduler(context);
+  const scheduler: Scheduler = createScheduler(context, (run) => waiting.watch(run));
+  const waiting: Waiting = createWaiting(context, scheduler);
   const { store, dataDir, locked } = context;
   // A record is never changed, only replaced: its description is made once.
   const statuses = new WeakMap<RunRecord, ReturnType<typeof describeRun>>();
@@ -124,7 +127,8 @@ export function createRuns(context: RunContext): Runs {
       await store.get(id);
       const stop = () => scheduler.stop(id, new RunStopped("cancel", "The job was canceled."));
       // An upload that was just being taken may have queued the job meanwhile: then it is held after all.
-      const stopped = (await stop()) || (await locked(id, () => withdraw(context, id))) || (await stop());
+      const stopped =
+        (await stop()) || (await locked(id, () => withdraw(context, scheduler, id))) || (await stop());
       const { status } = await store.get(id);
       const accepted = status === "canceled" && stopped;
       return {
@@ -147,22 +151,22 @@ export function createRuns(context: RunContext): Runs {
       }),
     cleanUp: () => cleanUpAll(context, scheduler),
     dropExpired: (now = new Date()) => dropExpired(context, scheduler, now),
-    recover: () => recoverRuns(context, scheduler),
-    shutdown: (graceMs) => scheduler.shutdown(graceMs),
+    recover: () => recoverRuns(context, scheduler, waiting),
+    async shutdown(graceMs) {
+      waiting.stop();
+      await scheduler.shutdown(graceMs);
+    },
   };
 }
 
-/** Cancels a job that still waits for its files: nobody holds it. False when there was nothing to cancel. */
-async function withdraw(context: RunContext, id: string): Promise<boolean> {
+/** Cancels a job that waits: nobody holds it. False when there was nothing to cancel. */
+async function withdraw(context: RunContext, scheduler: Scheduler, id: string): Promise<boolean> {
   const run = await context.store.get(id);
-  if (run.status !== "created") return false;
-  const progress = await openRunProgress(context.store, context.dataDir, run);
-  try {
-    const error = { code: "CANCELED_BY_USER", message: "The job was canceled." };
-    await finish(context, progress, emptyResult("canceled", error));
-  } finally {
-    await progress.close();
-  }
+  if (!waitsForSomebody(run.status)) return false;
+  const error = { code: "CANCELED_BY_USER", message: "The job was canceled." };
+  await inHand(context, scheduler, run, (progress) =>
+    finish(context, progress, emptyResult("canceled", error)),
+  );
   return true;
 }
 
@@ -174,10 +178,4 @@ async function debugFiles(paths: RunPaths): Promise<string[]> {
     .filter(
       (path) => !path.startsWith("tmp/") && !path.includes("/.git/") && !path.includes("/node_modules/"),
     );
-}
-
-// While a run is in hand its record in storage does not count turns yet; its log folders do.
-async function turnsOnDisk(paths: RunPaths, recorded: number): Promise<number> {
-  const names = await readdir(paths.root).catch(() => []);
-  return Math.max(recorded, ...names.map((name) => Number(/^turn-(\d+)$/.exec(name)?.[1] ?? 0)));
 }

@@ -1,18 +1,22 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Reservation } from "../capacity/index.ts";
 import type { RunContext } from "./context.ts";
-import { executeRun, internalFailure } from "./execute-run.ts";
+import { executeRun, internalFailure, type RunEnd } from "./execute-run.ts";
+import { finish, runFailed } from "./finish.ts";
+import { afterInterruption, interrupted } from "./interruption.ts";
 import { stopError } from "./judge.ts";
 import type { RunRecord } from "./record.ts";
-import { cacheKey } from "./result-cache.ts";
 import { openRunProgress, type RunProgress } from "./run-progress.ts";
-import { emptyResult, type RunResult, syncResult, writeResult } from "./run-result.ts";
+import { emptyResult } from "./run-result.ts";
+import { credentialsOf } from "./sign-in.ts";
 import { RunStopped } from "./stop-reason.ts";
 
-/** Takes queued runs through the gate to their end. It alone writes the record of a run that it holds. */
+/** Takes queued runs through the gate to the end of their attempt. It alone writes the record of a run that it holds. */
 export interface Scheduler {
   /** Queues a run whose record says `queued`. Returns at once; the run goes on by itself. */
   start(run: RunRecord, reservation: Reservation): void;
+  /** The same for a run that was let in before: a full queue is no reason to lose it now. */
+  admit(run: RunRecord): void;
   /** Resolves when a run whose end is told already is let go of: its log is closed a moment later. */
   released(id: string): Promise<void>;
   /** Ends a queued or running run. Resolves when it has ended, or with false when the scheduler does not hold it. */
@@ -27,21 +31,32 @@ interface Held {
   done: Promise<void>;
 }
 
-export function createScheduler(context: RunContext): Scheduler {
+/** @param onWaiting told of a run that has begun to wait, when it is let go of */
+export function createScheduler(context: RunContext, onWaiting: (run: RunRecord) => void): Scheduler {
   const held = new Map<string, Held>();
   let stopping = false;
+  const start = (run: RunRecord, reservation: Reservation) => {
+    // Accepted in the last moment: it is durable, and the next start takes it up.
+    if (stopping) return reservation.release();
+    const entry: Held = { controller: new AbortController(), started: false, done: Promise.resolve() };
+    entry.done = carryOut(context, run, reservation, entry)
+      .catch((error: unknown) => {
+        context.log.error({ err: error, run: run.request_id }, "a run could not be ended in storage");
+        return null;
+      })
+      .then((waiting) => {
+        held.delete(run.request_id);
+        if (waiting !== null) onWaiting(waiting);
+      });
+    held.set(run.request_id, entry);
+  };
   return {
-    start(run, reservation) {
-      // Accepted in the last moment: it is durable, and the next start takes it up.
-      if (stopping) return reservation.release();
-      const entry: Held = { controller: new AbortController(), started: false, done: Promise.resolve() };
-      entry.done = carryOut(context, run, reservation, entry)
-        .catch((error: unknown) =>
-          context.log.error({ err: error, run: run.request_id }, "a run could not be ended in storage"),
-        )
-        .finally(() => held.delete(run.request_id));
-      held.set(run.request_id, entry);
-    },
+    start,
+    admit: (run) =>
+      start(
+        run,
+        context.gate.admit(() => context.estimates.need(run.engine)),
+      ),
     released: async (id) => held.get(id)?.done,
     async stop(id, reason) {
       const entry = held.get(id);
@@ -52,10 +67,7 @@ export function createScheduler(context: RunContext): Scheduler {
     },
     async shutdown(graceMs) {
       stopping = true;
-      const reason = new RunStopped(
-        "shutdown",
-        "The server was stopped while the run was in progress. Send the job again.",
-      );
+      const reason = new RunStopped("shutdown", interrupted.message);
       const entries = [...held.values()];
       for (const entry of entries) if (!entry.started) entry.controller.abort(reason);
       const grace = setTimeout(() => {
@@ -67,65 +79,104 @@ export function createScheduler(context: RunContext): Scheduler {
   };
 }
 
+/** @returns the run when it waits now, else null */
 async function carryOut(
   context: RunContext,
   run: RunRecord,
   reservation: Reservation,
   entry: Held,
-): Promise<void> {
+): Promise<RunRecord | null> {
   const { signal } = entry.controller;
   try {
-    await reservation.run(
+    return await reservation.run(
       async () => {
         entry.started = true;
-        await attempt(context, run, entry.controller);
+        return attempt(context, run, entry.controller);
       },
       { signal },
     );
   } catch (error) {
     if (entry.started) throw error;
     await endUnstarted(context, run, signal);
+    return null;
   }
 }
 
-async function attempt(context: RunContext, queued: RunRecord, controller: AbortController): Promise<void> {
-  const progress = await openRunProgress(context.store, context.dataDir, queued);
+async function attempt(
+  context: RunContext,
+  queued: RunRecord,
+  controller: AbortController,
+): Promise<RunRecord | null> {
+  const { request_id: id } = queued;
+  const progress = await atLast(context, id, () => openRunProgress(context, queued));
   try {
-    await progress.become("running", "turn.started", {
-      attempt: queued.attempt + 1,
-      started_at: queued.started_at ?? new Date().toISOString(),
+    await atLast(context, id, () =>
+      progress.become("running", "turn.started", {
+        attempt: queued.attempt + 1,
+        first_turns: [...queued.first_turns, queued.turns + 1],
+        started_at: queued.started_at ?? new Date().toISOString(),
+      }),
+    );
+    const end = await executeRun(context, progress, controller).catch((error: unknown): RunEnd => {
+      context.log.error({ err: error, run: id }, "a run failed inside the server");
+      return { kind: "ended", result: emptyResult("failed", internalFailure(error)) };
     });
-    const result = await executeRun(context, progress, controller).catch((error: unknown) => {
-      context.log.error({ err: error, run: queued.request_id }, "a run failed inside the server");
-      return emptyResult("failed", internalFailure(error));
-    });
-    await learnNeed(context, progress.run, result);
-    await finishAtLast(context, progress, result);
+    await learnNeed(context, progress.run, end);
+    await atLast(context, id, () => conclude(context, progress, end));
+    const { status } = progress.run;
+    return status === "waiting_user" || status === "waiting_auth" ? progress.run : null;
   } finally {
     await progress.close();
   }
 }
 
+/** Stores what an attempt came to. */
+async function conclude(context: RunContext, progress: RunProgress, end: RunEnd): Promise<void> {
+  switch (end.kind) {
+    case "ended":
+      return finish(context, progress, end.result);
+    case "asks": {
+      const { interaction_id } = end.pending;
+      const fields = { pending: end.pending, interaction_count: interaction_id, resume: null };
+      return progress.become("waiting_user", "turn.needs_input", fields);
+    }
+    case "needs_login":
+      return progress.become("waiting_auth", "auth.required", {
+        pending_auth: end.pending,
+        credentials_seen: await credentialsOf(context, progress.run),
+        resume: end.resume,
+      });
+    case "interrupted": {
+      const next = afterInterruption(context, progress.run, { cause: "stop", worked: progress.jotted });
+      if (next === null) return runFailed(context, progress, interrupted);
+      return progress.become("queued", "run.interrupted", next);
+    }
+  }
+}
+
 // What the engine's next runs are thought to need. It can be learnt again, so it may not keep the run from ending.
-async function learnNeed({ estimates, log }: RunContext, run: RunRecord, result: RunResult): Promise<void> {
+async function learnNeed({ estimates, log }: RunContext, run: RunRecord, end: RunEnd): Promise<void> {
   const { resources: took } = run;
   if (took === null) return;
   const need = { memory_mib: took.peak_memory_mib, pids: took.peak_threads, fds: took.peak_descriptors };
+  const whole = end.kind === "ended" ? end.result.status === "success" : end.kind === "asks";
   await estimates
-    .note(run.engine, need, result.status === "success")
+    .note(run.engine, need, whole)
     .catch((error: unknown) =>
       log.warn({ err: error, run: run.request_id }, "what a run took could not be stored"),
     );
 }
 
-// A full disk must not leave a run in limbo: its end is stored when there is space again.
-async function finishAtLast(context: RunContext, progress: RunProgress, result: RunResult): Promise<void> {
+// A full disk must not leave a run in limbo: what it came to is stored when there is space again.
+async function atLast<T>(context: RunContext, run: string, store: () => Promise<T>): Promise<T> {
   for (let waitMs = 500; ; waitMs = Math.min(waitMs * 2, 30_000)) {
     try {
-      return await finish(context, progress, result);
+      return await store();
     } catch (error) {
-      const { request_id: run } = progress.run;
-      context.log.error({ err: error, run }, `a run's end could not be stored; trying again in ${waitMs} ms`);
+      context.log.error(
+        { err: error, run },
+        `a run's state could not be stored; trying again in ${waitMs} ms`,
+      );
       if (!context.accepting()) throw error;
       await sleep(waitMs, undefined, { ref: false });
     }
@@ -135,46 +186,10 @@ async function finishAtLast(context: RunContext, progress: RunProgress, result: 
 // Aborted before it owned a slot. A shutdown leaves it queued: the next start takes it up again.
 async function endUnstarted(context: RunContext, run: RunRecord, signal: AbortSignal): Promise<void> {
   if (signal.reason instanceof RunStopped && signal.reason.kind === "shutdown") return;
-  const progress = await openRunProgress(context.store, context.dataDir, run);
+  const progress = await openRunProgress(context, run);
   try {
     await finish(context, progress, emptyResult("canceled", stopError(signal.reason, run.engine)));
   } finally {
     await progress.close();
   }
 }
-
-/** Ends a run: its result file first, then its record, so that whoever reads "succeeded" finds the result. */
-export async function finish(context: RunContext, progress: RunProgress, wanted: RunResult): Promise<void> {
-  const result = keepResult(context, progress, wanted);
-  const status = result.status === "success" ? "succeeded" : result.status;
-  const key = status === "succeeded" ? cacheKey(progress.run) : null;
-  // Before the end is told: who sees it may ask the same again at once, and finds no secret left.
-  const { request_id: id } = progress.run;
-  const remembered = key === null ? undefined : context.cache.remember(key, id);
-  // Neither may keep the run from ending.
-  for (const done of await Promise.allSettled([remembered, context.secrets.forget(id)])) {
-    if (done.status === "rejected")
-      context.log.warn({ err: done.reason, run: id }, "a run's end was not tidied up");
-  }
-  const { paths } = progress;
-  await progress.become(status, triggers[status], { error: result.error }, () =>
-    syncResult(paths.result, paths.workspace, result),
-  );
-}
-
-// A result that cannot be written (a full disk, an artifact that vanished) is a failure with a reason, not a stuck run.
-function keepResult(context: RunContext, progress: RunProgress, result: RunResult): RunResult {
-  const { paths, run } = progress;
-  try {
-    writeResult(paths.result, result);
-    return result;
-  } catch (error) {
-    context.log.error({ err: error, run: run.request_id }, "a result could not be written");
-    if (result.status !== "success") return result;
-    const reason = error instanceof Error && "code" in error ? ` (${error.code})` : "";
-    const message = `The result could not be written${reason}.`;
-    return keepResult(context, progress, emptyResult("failed", { code: "RESULT_NOT_STORED", message }));
-  }
-}
-
-const triggers = { succeeded: "turn.succeeded", failed: "turn.failed", canceled: "run.canceled" } as const;

@@ -1,42 +1,59 @@
-import { z } from "zod";
 import { parseLine, runEvent } from "./event-log.ts";
-import { type RunRecord, resources, runError, runWarning, usage } from "./record.ts";
+import { type StateChange, stateChange, type ToldEvent } from "./event-types.ts";
+import type { RunRecord } from "./record.ts";
 import { readTail } from "./tail.ts";
-import { isTerminal, type RunStatus, runStatus } from "./transitions.ts";
+import { isTerminal, type RunStatus } from "./transitions.ts";
 
-export const stateChangedType = "conversation.state.changed";
+const stateChangedType = "conversation.state.changed";
 
-/** Data of the event that tells a change of status; of a last one, all that the record needs to be made again. */
-const stateChange = z.object({
-  from: runStatus,
-  to: runStatus,
-  trigger: z.string(),
-  updated_at: z.string(),
-  terminal: z
-    .object({
-      status: runStatus,
-      error: runError.nullable(),
-      diagnostics: z.array(runWarning),
-      turns: z.int(),
-      usage: usage.nullable(),
-      resources: resources.nullable().default(null),
-    })
-    .optional(),
-});
-export type StateChange = z.infer<typeof stateChange>;
+/**
+ * What the log tells of a run's last change of status: what led to it, then the change itself. Made from the record
+ * alone, so that it can be told after a crash that came between the two.
+ * @param run the record after the change
+ */
+export function describeStep(run: RunRecord, from: RunStatus): ToldEvent[] {
+  return [...causeOf(run), { type: stateChangedType, data: describeStateChange(run, from) }];
+}
 
-/** @param run the record after the change */
-export function describeStateChange(run: RunRecord, from: RunStatus, trigger: string): StateChange {
-  const { status, error, warnings, turns, updated_at } = run;
+function causeOf({ status, trigger, pending, pending_auth, resume, error }: RunRecord): ToldEvent[] {
+  if (status === "waiting_user" && pending) return [{ type: "user.input.required", data: pending }];
+  if (status === "waiting_auth" && pending_auth) return [{ type: "auth.required", data: pending_auth }];
+  if (trigger === "interaction.reply.accepted" && resume?.reply) {
+    return [{ type: "interaction.reply.accepted", data: resume.reply }];
+  }
+  if (trigger === "interaction.auto_decide.timeout" && resume?.reply) {
+    const { interaction_id } = resume.reply;
+    return [{ type: "interaction.auto_decide.timeout", data: { interaction_id } }];
+  }
+  if (trigger === "auth.completed" && resume?.auth) return [{ type: "auth.completed", data: resume.auth }];
+  if (trigger === "auth.failed" && pending_auth) {
+    const { auth_session_id } = pending_auth;
+    return [{ type: "auth.failed", data: { auth_session_id, error: error?.message ?? "" } }];
+  }
+  return [];
+}
+
+function describeStateChange(run: RunRecord, from: RunStatus): StateChange {
+  const { status, error, warnings, turns, updated_at, usage, resources } = run;
   const terminal = {
     status,
+    reason_code: error?.code ?? null,
     error,
     diagnostics: warnings,
     turns,
-    usage: run.usage,
-    resources: run.resources,
+    usage,
+    resources,
   };
-  return { from, to: status, trigger, updated_at, ...(isTerminal(status) ? { terminal } : {}) };
+  return {
+    from,
+    to: status,
+    trigger: run.trigger ?? "",
+    revision: run.revision,
+    updated_at,
+    pending_interaction_id: run.pending?.interaction_id ?? null,
+    pending_auth_session_id: run.pending_auth?.auth_session_id ?? null,
+    ...(isTerminal(status) ? { terminal } : {}),
+  };
 }
 
 /** More than any run tells between its last change of status and a crash. */

@@ -1,7 +1,7 @@
 import type { Reservation } from "../capacity/index.ts";
 import { RunnerError } from "../errors.ts";
 import { splitInputs } from "../skills/index.ts";
-import { answerFromCache } from "./cached-answer.ts";
+import { answerFromCache, createAnswered } from "./cached-answer.ts";
 import { checkRequest, type JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
 import { type RunRecord, untouched } from "./record.ts";
@@ -57,7 +57,7 @@ export async function submit(
   }
   const cached = await answerFromCache(context, run);
   if (cached) {
-    await context.store.create(cached);
+    await createAnswered(context, run, cached);
     return { request_id: run.request_id, cache_hit: true, status: "succeeded" };
   }
   const reservation = await reserve(context, run.engine);

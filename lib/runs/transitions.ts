@@ -26,6 +26,11 @@ const transitions: Readonly<Record<RunStatus, readonly RunStatus[]>> = {
   canceled: [],
 };
 
+/** It is somebody else's turn: no slot is held, and nobody holds the run. */
+export function waitsForSomebody(status: RunStatus): boolean {
+  return status === "created" || status === "waiting_user" || status === "waiting_auth";
+}
+
 export function isTerminal(status: RunStatus): boolean {
   return transitions[status].length === 0;
 }

@@ -105,7 +105,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   const end = async () => {
     if (child.pid === undefined) return;
     await endProcessGroup(child.pid, options.graces);
-    await sweepByEnvironment(trackingVariable, options.runId);
+    await sweepByEnvironment(trackingVariable, (id) => id === options.runId);
     // What hid from both (another user, an emptied environment) may still hold the pipes; the turn ends without it.
     for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe.destroy();
   };
@@ -133,7 +133,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   signal.removeEventListener("abort", stop);
   if (child.pid !== undefined && ending === undefined) {
     await endProcessGroup(child.pid, options.graces);
-    if (!options.sandboxed) await sweepByEnvironment(trackingVariable, options.runId);
+    if (!options.sandboxed) await sweepByEnvironment(trackingVariable, (id) => id === options.runId);
   }
   await ending;
   if (conversation !== undefined) await Promise.race([conversation, sleep(conversationGraceMs)]);

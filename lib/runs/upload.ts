@@ -9,7 +9,7 @@ import { answerFromCache } from "./cached-answer.ts";
 import type { RunContext } from "./context.ts";
 import { runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
-import { openRunProgress } from "./run-progress.ts";
+import { openRunProgress, type RunProgress } from "./run-progress.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { type Accepted, assertAccepting, reserve } from "./submit.ts";
 
@@ -63,23 +63,26 @@ export async function acceptUpload(
       await rename(unpacked, uploads);
       await syncFiles([uploads]);
     };
+    const become = async (...step: Parameters<RunProgress["become"]>): Promise<RunRecord> => {
+      const progress = await openRunProgress(context, queued);
+      try {
+        await progress.become(...step);
+        return progress.run;
+      } finally {
+        await progress.close();
+      }
+    };
     const cached = await answerFromCache(context, queued);
     if (cached) {
       await place();
-      await context.store.save(cached);
       await context.secrets.forget(id);
+      await become("succeeded", "cache.hit", cached);
       return { request_id: id, cache_hit: true, status: "succeeded", extracted_files: files };
     }
     const reservation = await reserve(context, run.engine);
     try {
       await place();
-      const progress = await openRunProgress(context.store, context.dataDir, queued);
-      try {
-        await progress.become("queued", "upload.accepted");
-      } finally {
-        await progress.close();
-      }
-      scheduler.start(progress.run, reservation);
+      scheduler.start(await become("queued", "upload.accepted"), reservation);
     } catch (error) {
       reservation.release();
       throw error;

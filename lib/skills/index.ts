@@ -2,7 +2,14 @@ export { type ArtifactField, type ArtifactKind, artifactFields } from "./artifac
 export { describeSkillInFull } from "./describe.ts";
 export { type FileInput, type InputSplit, splitInputs, validateUploadedInput } from "./inputs.ts";
 export { dropNullOptionals } from "./null-optionals.ts";
-export { buildPrompt, buildRepairPrompt, type PromptParts } from "./prompt.ts";
+export {
+  buildContinuePrompt,
+  buildDecideYourselfPrompt,
+  buildPrompt,
+  buildRepairPrompt,
+  type PromptParts,
+} from "./prompt.ts";
+export { readSkillFolder } from "./read-folder.ts";
 export { createSkillRegistry, type SkillRegistry, type SkillRegistryOptions } from "./registry.ts";
 export type { SnapshotOptions } from "./runtime-sections.ts";
 export type {
@@ -14,6 +21,6 @@ export type {
   SkillManifest,
   SkillSchemas,
 } from "./skill.ts";
-export { snapshotSkill } from "./snapshot.ts";
+export { copyPackage, snapshotSkill } from "./snapshot.ts";
 export { toStrictSchema } from "./strict-schema.ts";
 export { createValidators, type SkillValidators, validateInlineInput } from "./validation.ts";

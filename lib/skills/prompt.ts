@@ -49,6 +49,16 @@ export function buildRepairPrompt(issues: readonly Issue[], schema?: JsonSchema)
   return `${parts.join("\n\n")}\n`;
 }
 
+/** The message to an agent whose last turn was cut off, in the same session. */
+export function buildContinuePrompt(): string {
+  return `Your last turn was cut off before you were done. Look at what is already there in the current folder: what is done need not be done again. Go on from there, finish the task, and answer in the form that was asked for.\n`;
+}
+
+/** The message to an agent whose question nobody answered in time. */
+export function buildDecideYourselfPrompt(): string {
+  return `Nobody answered your question in time. Choose the most sensible answer yourself, say in the result what you assumed if there is a place for it, and go on.\n`;
+}
+
 /** What a template may know of its skill: nothing of the machine. */
 function templateView({ id, manifest, frontMatter }: Skill) {
   return {

@@ -16,18 +16,23 @@ const smallFile = 64 * 1024;
  * the run's own: a package that changes later does not change the run. Replaces `targetDir`.
  * @throws RunnerError SKILL_INVALID when a file is gone or cannot be read.
  */
-export async function snapshotSkill(
-  skill: Skill,
-  targetDir: string,
-  options: SnapshotOptions,
-): Promise<void> {
+export function snapshotSkill(skill: Skill, targetDir: string, options: SnapshotOptions): Promise<void> {
+  return copyFiles(skill, targetDir, options);
+}
+
+/** Copies a skill's files as they are. Replaces `targetDir`. @throws RunnerError SKILL_INVALID as `snapshotSkill` does */
+export function copyPackage(skill: Skill, targetDir: string): Promise<void> {
+  return copyFiles(skill, targetDir, null);
+}
+
+async function copyFiles(skill: Skill, targetDir: string, added: SnapshotOptions | null): Promise<void> {
   if (existsSync(targetDir)) await rm(targetDir, { recursive: true, force: true });
   const folders = new Set(skill.files.map((path) => dirname(join(targetDir, path))));
   for (const folder of folders) mkdirSync(folder, { recursive: true });
   try {
     for (const path of skill.files) {
       const target = join(targetDir, path);
-      if (path === "SKILL.md") patchText(skill, target, options);
+      if (path === "SKILL.md" && added !== null) patchText(skill, target, added);
       else await copyWritable(join(skill.dir, path), target);
     }
   } catch (error) {

@@ -1,0 +1,36 @@
+import { z } from "zod";
+
+export const loginMethodName = z.enum(["device_code", "import_files", "api_key", "terminal"]);
+
+/** One way to log an agent in, and what a person has to do for it. */
+export const loginMethod = z.object({
+  method: loginMethodName,
+  title: z.string(),
+  instructions: z.string(),
+  files: z.array(z.object({ name: z.string(), path: z.string(), required: z.boolean() })).optional(),
+  variables: z.array(z.string()).optional(),
+  command: z.string().optional(),
+});
+
+/** What a run whose agent is not logged in waits for. */
+export const pendingAuth = z.object({
+  auth_session_id: z.string(),
+  engine: z.string(),
+  provider_id: z.string().nullable(),
+  phase: z.enum(["method_selection", "challenge_active"]),
+  available_methods: z.array(loginMethod),
+  auth_method: loginMethodName.nullable().describe("The method that was selected."),
+  challenge_kind: loginMethodName.nullable(),
+  prompt: z.string(),
+  instructions: z.string(),
+  auth_url: z.string().nullable(),
+  user_code: z.string().nullable(),
+  accepts_chat_input: z.boolean(),
+  input_kind: z.enum(["api_key", "files"]).nullable(),
+  last_error: z.string().nullable(),
+  source_attempt: z.int(),
+  timeout_sec: z.int(),
+  created_at: z.string(),
+  expires_at: z.string(),
+});
+export type PendingAuth = z.infer<typeof pendingAuth>;

@@ -1,0 +1,56 @@
+import type { RunContext } from "./context.ts";
+import type { RunError } from "./record.ts";
+import { cacheKey } from "./result-cache.ts";
+import type { RunProgress } from "./run-progress.ts";
+import { emptyResult, type RunResult, syncResult, writeResult } from "./run-result.ts";
+
+/** Ends a run: its result file first, then its record, so that whoever reads "succeeded" finds the result. */
+export async function finish(
+  context: RunContext,
+  progress: RunProgress,
+  wanted: RunResult,
+  trigger?: string,
+): Promise<void> {
+  const result = keepResult(context, progress, wanted);
+  const status = result.status === "success" ? "succeeded" : result.status;
+  const key = status === "succeeded" ? cacheKey(progress.run) : null;
+  // Before the end is told: who sees it may ask the same again at once, and finds no secret left.
+  const { request_id: id } = progress.run;
+  const remembered = key === null ? undefined : context.cache.remember(key, id);
+  // Neither may keep the run from ending.
+  for (const done of await Promise.allSettled([remembered, context.secrets.forget(id)])) {
+    if (done.status === "rejected")
+      context.log.warn({ err: done.reason, run: id }, "a run's end was not tidied up");
+  }
+  const { paths } = progress;
+  await progress.become(status, trigger ?? triggers[status], { error: result.error, resume: null }, () =>
+    syncResult(paths.result, paths.workspace, result),
+  );
+}
+
+/** Ends a run without an answer. */
+export function runFailed(
+  context: RunContext,
+  progress: RunProgress,
+  error: RunError,
+  trigger?: string,
+): Promise<void> {
+  return finish(context, progress, emptyResult("failed", error), trigger);
+}
+
+// A result that cannot be written (a full disk, an artifact that vanished) is a failure with a reason, not a stuck run.
+function keepResult(context: RunContext, progress: RunProgress, result: RunResult): RunResult {
+  const { paths, run } = progress;
+  try {
+    writeResult(paths.result, result);
+    return result;
+  } catch (error) {
+    context.log.error({ err: error, run: run.request_id }, "a result could not be written");
+    if (result.status !== "success") return result;
+    const reason = error instanceof Error && "code" in error ? ` (${error.code})` : "";
+    const message = `The result could not be written${reason}.`;
+    return keepResult(context, progress, emptyResult("failed", { code: "RESULT_NOT_STORED", message }));
+  }
+}
+
+const triggers = { succeeded: "turn.succeeded", failed: "turn.failed", canceled: "run.canceled" } as const;

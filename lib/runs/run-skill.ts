@@ -1,0 +1,34 @@
+import { existsSync } from "node:fs";
+import { rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { copyPackage, readSkillFolder, type Skill } from "../skills/index.ts";
+import type { RunContext } from "./context.ts";
+import type { RunPaths } from "./paths.ts";
+import type { RunRecord } from "./record.ts";
+
+/** A job that starts at once was checked a moment ago: what was seen then holds for it. */
+const fresh = { maxAgeMs: 500 };
+
+/** Where a run keeps a skill package of its own, by the skill's id. */
+export function packageOfRun(paths: RunPaths, skillId: string): string {
+  return join(paths.root, "skill", skillId);
+}
+
+/**
+ * The skill of a run: its own package when it brought one or keeps one, else the installed one. A run that may ask keeps
+ * a copy, so that what it is answered days later is judged by the schema that it began with.
+ * @throws RunnerError SKILL_NOT_FOUND
+ */
+export async function skillOfRun(context: RunContext, run: RunRecord, paths: RunPaths): Promise<Skill> {
+  const own = packageOfRun(paths, run.skill_id);
+  const mayAsk = run.runtime_options.execution_mode === "interactive";
+  const options = { engines: context.engines.ids };
+  if (run.skill_source === "temp_upload" || (mayAsk && existsSync(own))) return readSkillFolder(own, options);
+  const skill = await context.skills.get(run.skill_id, fresh);
+  if (!mayAsk || skill.errors.length > 0) return skill;
+  const copying = join(paths.root, "skill.tmp");
+  await rm(copying, { recursive: true, force: true });
+  await copyPackage(skill, join(copying, skill.id));
+  await rename(copying, join(paths.root, "skill"));
+  return readSkillFolder(own, options);
+}
