@@ -113,6 +113,14 @@ export const environment = z.object({
     "Most an uploaded zip may unpack to, in bytes.",
   ),
   SKILL_RUNNER_UPLOAD_MAX_RATIO: whole(2, 200).describe("Most unpacked bytes per packed byte."),
+  TEMP_SKILL_PACKAGE_MAX_BYTES: bytes(20 * MiB).describe("Largest zip of a temporary skill, in bytes."),
+  SKILL_RUNNER_INTERACTION_FILES_MAX_FILES: whole(1, 8, 8).describe("Most files in one reply."),
+  SKILL_RUNNER_INTERACTION_FILES_MAX_FILE_BYTES: whole(1, 32 * MiB, 32 * MiB).describe(
+    "Largest file of a reply, in bytes.",
+  ),
+  SKILL_RUNNER_INTERACTION_FILES_MAX_TOTAL_BYTES: whole(1, 64 * MiB, 64 * MiB).describe(
+    "Most bytes all files of a reply may have.",
+  ),
   PROCESS_TERMINATE_GRACE_SEC: z.coerce
     .number()
     .min(0)
@@ -193,8 +201,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ho
     storage: values.SKILL_RUNNER_STORAGE,
     maxBodyBytes: values.SKILL_RUNNER_MAX_BODY_BYTES,
     maxUploadBytes: values.SKILL_RUNNER_MAX_UPLOAD_BYTES,
+    tempSkillPackageBytes: values.TEMP_SKILL_PACKAGE_MAX_BYTES,
     cleanupIntervalHours: values.SKILL_RUNNER_CLEANUP_INTERVAL_HOURS,
     shutdownGraceSeconds: values.SKILL_RUNNER_SHUTDOWN_GRACE_SECONDS,
+    replyFileLimits: {
+      maxFiles: values.SKILL_RUNNER_INTERACTION_FILES_MAX_FILES,
+      maxFileBytes: values.SKILL_RUNNER_INTERACTION_FILES_MAX_FILE_BYTES,
+      maxTotalBytes: values.SKILL_RUNNER_INTERACTION_FILES_MAX_TOTAL_BYTES,
+    },
     uploadLimits: {
       maxEntries: values.SKILL_RUNNER_UPLOAD_MAX_ENTRIES,
       maxEntryBytes: values.SKILL_RUNNER_UPLOAD_MAX_FILE_BYTES,

@@ -15,7 +15,13 @@ export interface Services {
   runs: Runs;
   capacity: Capacity;
   /** Limits and folders that endpoints need to know. */
-  limits: { maxBodyBytes: number; maxUploadBytes: number; upload: UploadLimits };
+  limits: {
+    maxBodyBytes: number;
+    maxUploadBytes: number;
+    tempSkillPackageBytes: number;
+    upload: UploadLimits;
+    replyFiles: { maxFiles: number; maxFileBytes: number; maxTotalBytes: number };
+  };
   /** Makes an empty folder for a body that is being received; the caller removes it. */
   temporaryFolder(): Promise<string>;
   /** Whether the server takes work: false while it starts up and while it shuts down. */
@@ -62,7 +68,7 @@ export interface FunctionDefinition<
   /** The JSON body may be left out altogether. */
   bodyOptional?: boolean;
   /** Multipart parts, for the document; the handler receives them. */
-  multipart?: Record<string, { description: string }>;
+  multipart?: Record<string, { description: string; optional?: boolean }>;
   /** Status of a JSON answer. */
   status?: number;
   responses: Record<number, ResponseSpec>;

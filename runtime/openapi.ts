@@ -71,7 +71,7 @@ function describeBody(fn: RunnerFunction) {
   const schema = {
     type: "object" as const,
     properties: Object.fromEntries(parts),
-    required: Object.keys(fn.multipart),
+    required: Object.entries(fn.multipart).flatMap(([name, part]) => (part.optional ? [] : [name])),
   };
   return { requestBody: { required: true, content: { "multipart/form-data": { schema } } } };
 }

@@ -24,6 +24,7 @@ export const problems: Readonly<Record<ErrorCode, { status: number; title: strin
   ARCHIVE_INVALID: { status: 400, title: "The archive cannot be used" },
   ARCHIVE_TOO_LARGE: { status: 413, title: "The archive unpacks to too much" },
   REPLY_INVALID: { status: 422, title: "The reply does not fit the question" },
+  CREDENTIALS_INVALID: { status: 422, title: "The credential files cannot be used" },
   JOB_NOT_INTERACTIVE: { status: 400, title: "The job takes no replies" },
   IDEMPOTENCY_KEY_REUSED: { status: 422, title: "The idempotency key was used for another request" },
   STALE_INTERACTION: { status: 409, title: "The job asks something else by now" },

@@ -4,6 +4,7 @@ import { monotonicFactory } from "ulid";
 import { type Agent, createUpgrades, type EngineStatus, sandboxIntent } from "../lib/agents/index.ts";
 import { createCapacity, createEstimates, probeCapacity } from "../lib/capacity/index.ts";
 import {
+  createIdempotency,
   createKeyedLock,
   createResultCache,
   createRunSecrets,
@@ -84,6 +85,7 @@ export async function createServices({
     store: createRunStore(records),
     cache: createResultCache(records),
     secrets: createRunSecrets(config.dataDir),
+    idempotency: createIdempotency({ records, locked: createKeyedLock(), newId }),
     skills,
     validators: createValidators(),
     engines,
@@ -112,7 +114,9 @@ export async function createServices({
     limits: {
       maxBodyBytes: config.maxBodyBytes,
       maxUploadBytes: config.maxUploadBytes,
+      tempSkillPackageBytes: config.tempSkillPackageBytes,
       upload: config.uploadLimits,
+      replyFiles: config.replyFileLimits,
     },
     async temporaryFolder() {
       await mkdir(incoming, { recursive: true });

@@ -1,5 +1,14 @@
 import { z } from "zod";
-import { resources, runError, runStatus, runWarning, usage } from "../../lib/runs/index.ts";
+import {
+  pendingAuth,
+  pendingInteraction,
+  resources,
+  runError,
+  runResult,
+  runStatus,
+  runWarning,
+  usage,
+} from "../../lib/runs/index.ts";
 
 /** Shapes that several endpoints share, as they go over the wire. */
 
@@ -17,6 +26,18 @@ export const accepted = z
   })
   .meta({ id: "Accepted" });
 
+/** What a job came to while its caller waited for it (`Prefer: wait`). */
+export const settled = z
+  .object({
+    request_id: z.string(),
+    cache_hit: z.boolean(),
+    status: runStatus.nullable().describe("Null while the job waits for its upload."),
+    result: runResult.optional().describe("There when the job has ended."),
+    pending: pendingInteraction.optional().describe("There when the job asks something."),
+    pending_auth: pendingAuth.optional().describe("There when the job waits for a login."),
+  })
+  .meta({ id: "Settled" });
+
 export const jobSummary = z
   .object({
     request_id: z.string(),
@@ -32,6 +53,15 @@ export const jobSummary = z
     error_code: z.string().nullable(),
   })
   .meta({ id: "JobSummary" });
+
+const modes = {
+  requested_execution_mode: z.string(),
+  effective_execution_mode: z.string(),
+  conversation_mode: z.string(),
+  interactive_auto_reply: z.boolean(),
+  interactive_reply_timeout_sec: z.int().nullable(),
+  effective_interactive_require_user_reply: z.boolean(),
+};
 
 export const jobStatus = z
   .object({
@@ -53,12 +83,13 @@ export const jobStatus = z
     recovery_state: z.string(),
     recovered_at: z.string().nullable(),
     recovery_reason: z.string().nullable(),
-    requested_execution_mode: z.string(),
-    effective_execution_mode: z.string(),
-    conversation_mode: z.string(),
-    interactive_auto_reply: z.boolean(),
+    ...modes,
     current_attempt: z.int(),
     pending_owner: z.string().nullable(),
+    resume_cause: z
+      .string()
+      .nullable()
+      .describe("Why the job's next or present attempt goes on with an earlier one."),
     workspaceDir: z.string().describe("Below the server's data directory."),
     resultJsonPath: z.string().describe("Below the server's data directory."),
     observability_ready: z.boolean(),
@@ -78,6 +109,27 @@ export const jobStatus = z
     uploads: z.array(z.object({ path: z.string(), bytes: z.int(), sha256: z.string() })),
   })
   .meta({ id: "JobStatus" });
+
+export const pendingView = z
+  .object({
+    request_id: z.string(),
+    status: runStatus,
+    ...modes,
+    pending: pendingInteraction.nullable().describe("The question the job waits for the answer of."),
+    pending_auth_method_selection: pendingAuth.nullable(),
+    pending_auth: pendingAuth.nullable().describe("The login the job waits for."),
+    pending_owner: z.string().nullable(),
+  })
+  .meta({ id: "Pending" });
+
+export const replyAccepted = z
+  .object({
+    request_id: z.string(),
+    status: z.enum(["queued", "waiting_auth"]).describe("queued: the job goes on."),
+    accepted: z.literal(true),
+    mode: z.enum(["interaction", "auth"]),
+  })
+  .meta({ id: "ReplyAccepted" });
 
 export const skillSummary = z
   .looseObject({

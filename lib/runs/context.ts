@@ -1,6 +1,7 @@
 import type { Engines, SandboxIntent } from "../agents/index.ts";
 import type { Estimates, Gate } from "../capacity/index.ts";
 import type { SkillRegistry, SkillValidators } from "../skills/index.ts";
+import type { Idempotency } from "./idempotency.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
 import type { KillGraces } from "./process-tree.ts";
 import type { ResultCache } from "./result-cache.ts";
@@ -46,6 +47,7 @@ export interface RunContext {
   store: RunStore;
   cache: ResultCache;
   secrets: RunSecrets;
+  idempotency: Idempotency;
   skills: SkillRegistry;
   validators: SkillValidators;
   engines: Engines;

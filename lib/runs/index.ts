@@ -1,5 +1,8 @@
+export { loginMethodName, pendingAuth } from "./auth-challenge.ts";
 export type { Log, RunContext, RunSettings } from "./context.ts";
 export { type RunEvent, runEvent } from "./event-log.ts";
+export { createIdempotency } from "./idempotency.ts";
+export { pendingInteraction } from "./interaction.ts";
 export { createKeyedLock } from "./keyed-lock.ts";
 export { runtimeOptions } from "./options.ts";
 export { resources, runError, runWarning, usage } from "./record.ts";
@@ -10,5 +13,5 @@ export { createRunStore } from "./run-store.ts";
 export { createRuns, type Runs } from "./runs.ts";
 
 export { runStatus } from "./transitions.ts";
-export type { UploadLimits } from "./upload.ts";
+export type { UploadedArchives, UploadLimits } from "./upload.ts";
 export { createUsageSampler } from "./usage-sampler.ts";

@@ -45,6 +45,15 @@ export function runPaths(dataDir: string, runId: string): RunPaths {
   };
 }
 
+/** Where the files of replies lie, below the uploads: nothing of theirs is shown but slot, name and size. */
+export const repliesFolder = ".interaction-replies";
+
+/** The folder of one reply's files: absolute, and as the agent sees it from its workspace. */
+export function replyFolder(paths: RunPaths, interactionId: number, receipt: string) {
+  const relative = `uploads/${repliesFolder}/${interactionId}/${receipt}`;
+  return { relative, absolute: join(paths.workspace, relative) };
+}
+
 /** Logs of one turn; turns of a run count from 1. */
 export function turnPaths(paths: RunPaths, turn: number) {
   const folder = join(paths.root, `turn-${turn}`);

@@ -67,6 +67,8 @@ export const runRecord = z.object({
   input: z.record(z.string(), z.unknown()),
   parameter: z.record(z.string(), z.unknown()),
   runtime_options: runtimeOptions.omit({ env: true }),
+  /** As the request asked for them, for a skill whose own defaults are not known yet; null otherwise. */
+  requested_options: z.record(z.string(), z.unknown()).nullable().default(null),
   conversation_mode: z.enum(["session", "non_session"]),
   needs_upload: z.boolean(),
   uploads: z.array(z.object({ path: z.string(), bytes: z.number(), sha256: z.string() })),
@@ -114,6 +116,7 @@ export type RunRecord = z.infer<typeof runRecord>;
 
 /** What a record says of a run that nobody has touched yet. */
 export const untouched = {
+  requested_options: null,
   uploads: [],
   started_at: null,
   finished_at: null,

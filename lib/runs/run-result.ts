@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { syncFiles } from "../storage/index.ts";
-import { runError, runWarning } from "./record.ts";
+import { type RunRecord, runError, runWarning } from "./record.ts";
 
 /** `result.json` of a run that has ended: what the caller came for. */
 export const runResult = z.object({
@@ -39,6 +39,11 @@ export async function readResult(path: string): Promise<RunResult | null> {
   } catch {
     return null;
   }
+}
+
+/** The result of a run that has ended; what its record says where the file is gone. */
+export async function resultOf(path: string, { status, error }: RunRecord): Promise<RunResult> {
+  return (await readResult(path)) ?? emptyResult(status === "canceled" ? "canceled" : "failed", error);
 }
 
 /** A result that holds no answer, only why there is none. */

@@ -4,21 +4,34 @@ import type { JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
 import { type RunEvent, readEvents } from "./event-log.ts";
 import { finish } from "./finish.ts";
+import { createLoginDesk, type LoginAnswer } from "./login-desk.ts";
 import { inHand } from "./move-on.ts";
-import { type RunPaths, runPaths } from "./paths.ts";
+import { type RunPaths, repliesFolder, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { recoverRuns } from "./recovery.ts";
+import { type Reply, replyText, takeReply } from "./reply.ts";
+import { assertAwaitsReply, type FileReply, takeFiles, type UploadedFile } from "./reply-files.ts";
 import { type CleanupCount, cleanUpAll, dropExpired, removeRun } from "./retention.ts";
 import { type BundleFile, bundleFiles, findArtifact, type ServedFile } from "./run-files.ts";
-import { emptyResult, type RunResult, readResult } from "./run-result.ts";
+import { emptyResult, type RunResult, resultOf } from "./run-result.ts";
 import type { RunFilter, RunPage } from "./run-store.ts";
 import { createScheduler, type Scheduler } from "./scheduler.ts";
+import { type Settled, settled } from "./settled.ts";
 import { RunStopped } from "./stop-reason.ts";
 import { type Accepted, submit } from "./submit.ts";
 import { isTerminal, waitsForSomebody } from "./transitions.ts";
 import { turnsOnDisk } from "./turns-on-disk.ts";
-import { acceptUpload, assertAwaitsUpload, type UploadLimits } from "./upload.ts";
-import { describeRun, type FileEntry, listWorkspace, type RunLogs, readLogs, summarizeRun } from "./views.ts";
+import { acceptUpload, assertAwaitsUpload, type UploadedArchives, type UploadLimits } from "./upload.ts";
+import {
+  describeAuth,
+  describePending,
+  describeRun,
+  type FileEntry,
+  listWorkspace,
+  type RunLogs,
+  readLogs,
+  summarizeRun,
+} from "./views.ts";
 import { createWaiting, type Waiting } from "./waiting.ts";
 
 export interface Canceled {
@@ -29,10 +42,17 @@ export interface Canceled {
 
 /** Everything the endpoints do with jobs. Methods that take an id throw RunnerError JOB_NOT_FOUND for an unknown one. */
 export interface Runs {
-  submit(request: JobRequest): Promise<Accepted>;
+  /** @param idempotencyKey the same request under the same key makes one job */
+  submit(request: JobRequest, idempotencyKey?: string): Promise<Accepted>;
+  /** What the job has come to when it has ended or waits for somebody, or when `ms` are over or the signal aborts. */
+  settled(id: string, ms: number, signal: AbortSignal): Promise<Settled>;
   /** @throws RunnerError JOB_STATE_CONFLICT when the job takes no upload: ask before the body is read. */
   assertAwaitsUpload(id: string): Promise<void>;
-  upload(id: string, zip: string, limits: UploadLimits): Promise<Accepted & { extracted_files: string[] }>;
+  upload(
+    id: string,
+    files: UploadedArchives,
+    limits: UploadLimits,
+  ): Promise<Accepted & { extracted_files: string[] }>;
   /** At once where the record is in memory. */
   status(id: string): ReturnType<typeof describeRun> | Promise<ReturnType<typeof describeRun>>;
   page(options: {
@@ -47,6 +67,18 @@ export interface Runs {
   files(id: string): Promise<{ entries: FileEntry[]; truncated: boolean }>;
   logs(id: string, turn?: number): Promise<RunLogs>;
   events(id: string, range: { from?: number; to?: number; limit?: number }): Promise<RunEvent[]>;
+  /** What the job waits for, if it does. */
+  pending(id: string): Promise<ReturnType<typeof describePending>>;
+  authSession(id: string): Promise<ReturnType<typeof describeAuth>>;
+  reply(id: string, reply: Reply): Promise<void>;
+  /** @throws RunnerError JOB_NOT_INTERACTIVE, JOB_STATE_CONFLICT when the job takes no reply: ask before the body is read. */
+  assertAwaitsReply(id: string): Promise<void>;
+  replyWithFiles(id: string, reply: FileReply): Promise<void>;
+  answerLogin(id: string, answer: LoginAnswer): Promise<"queued" | "waiting_auth">;
+  /** @throws RunnerError JOB_STATE_CONFLICT when the job waits for no login: ask before the body is read. */
+  assertAwaitsLogin(id: string): Promise<void>;
+  /** @returns the names of the files that were put in place */
+  importCredentials(id: string, files: readonly UploadedFile[]): Promise<string[]>;
   cancel(id: string): Promise<Canceled>;
   /** @throws RunnerError JOB_STATE_CONFLICT while the job is queued or running */
   remove(id: string): Promise<void>;
@@ -61,6 +93,7 @@ export interface Runs {
 export function createRuns(context: RunContext): Runs {
   const scheduler: Scheduler = createScheduler(context, (run) => waiting.watch(run));
   const waiting: Waiting = createWaiting(context, scheduler);
+  const loginDesk = createLoginDesk(context, scheduler);
   const { store, dataDir, locked } = context;
   // A record is never changed, only replaced: its description is made once.
   const statuses = new WeakMap<RunRecord, ReturnType<typeof describeRun>>();
@@ -86,16 +119,17 @@ export function createRuns(context: RunContext): Runs {
         },
       );
     }
-    const result =
-      (await readResult(paths.result)) ??
-      emptyResult(run.status === "canceled" ? "canceled" : "failed", run.error);
-    return { run, paths, result };
+    return { run, paths, result: await resultOf(paths.result, run) };
   };
 
   return {
-    submit: (request) => submit(context, scheduler, request),
+    submit: (request, key) =>
+      key === undefined
+        ? submit(context, scheduler, request)
+        : context.idempotency.once(key, request, store, (id) => submit(context, scheduler, request, id)),
+    settled: (id, ms, signal) => settled(context, id, ms, signal),
     assertAwaitsUpload: async (id) => assertAwaitsUpload(await store.get(id)),
-    upload: (id, zip, limits) => locked(id, () => acceptUpload(context, scheduler, id, zip, limits)),
+    upload: (id, files, limits) => locked(id, () => acceptUpload(context, scheduler, id, files, limits)),
     status(id) {
       const run = store.inMemory(id);
       return run ? described(run) : store.get(id).then(described);
@@ -123,6 +157,20 @@ export function createRuns(context: RunContext): Runs {
     async events(id, range) {
       return readEvents((await find(id)).paths.events, range);
     },
+    pending: async (id) => describePending(await store.get(id)),
+    authSession: async (id) => describeAuth(await store.get(id)),
+    reply: (id, reply) =>
+      locked(id, () =>
+        takeReply(context, scheduler, id, reply, null, async () => ({
+          prompt: replyText(reply.response),
+          files: [],
+        })),
+      ),
+    assertAwaitsReply: (id) => assertAwaitsReply(context, id),
+    replyWithFiles: (id, reply) => locked(id, () => takeFiles(context, scheduler, id, reply)),
+    answerLogin: (id, answer) => locked(id, () => loginDesk.answer(id, answer)),
+    assertAwaitsLogin: (id) => loginDesk.assertAwaited(id),
+    importCredentials: (id, files) => locked(id, () => loginDesk.importFiles(id, files)),
     async cancel(id) {
       await store.get(id);
       const stop = () => scheduler.stop(id, new RunStopped("cancel", "The job was canceled."));
@@ -150,7 +198,11 @@ export function createRuns(context: RunContext): Runs {
         await removeRun(context, run);
       }),
     cleanUp: () => cleanUpAll(context, scheduler),
-    dropExpired: (now = new Date()) => dropExpired(context, scheduler, now),
+    async dropExpired(now = new Date()) {
+      const removed = await dropExpired(context, scheduler, now);
+      await context.idempotency.sweep(store, now);
+      return removed;
+    },
     recover: () => recoverRuns(context, scheduler, waiting),
     async shutdown(graceMs) {
       waiting.stop();
@@ -176,6 +228,8 @@ async function debugFiles(paths: RunPaths): Promise<string[]> {
   return files
     .map((path) => path.slice(1))
     .filter(
-      (path) => !path.startsWith("tmp/") && !path.includes("/.git/") && !path.includes("/node_modules/"),
+      (path) =>
+        !(path.startsWith("tmp/") || path.startsWith("skill/") || path.startsWith("skill.tmp/")) &&
+        ![".git", "node_modules", repliesFolder].some((folder) => path.includes(`/${folder}/`)),
     );
 }

@@ -1,6 +1,6 @@
 import type { Reservation } from "../capacity/index.ts";
 import { RunnerError } from "../errors.ts";
-import { splitInputs } from "../skills/index.ts";
+import { type Skill, splitInputs } from "../skills/index.ts";
 import { answerFromCache, createAnswered } from "./cached-answer.ts";
 import { checkRequest, type JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
@@ -23,6 +23,7 @@ export async function submit(
   context: RunContext,
   scheduler: Scheduler,
   request: JobRequest,
+  id: string = context.newId(),
 ): Promise<Accepted> {
   assertAccepting(context);
   const {
@@ -31,24 +32,23 @@ export async function submit(
     options: { env, ...options },
   } = await checkRequest(context, request);
   const now = new Date().toISOString();
-  const needsUpload = splitInputs(skill).file.length > 0;
+  const needsUpload = skill === null || splitInputs(skill).file.length > 0;
   const run: RunRecord = {
-    request_id: context.newId(),
+    ...untouched,
+    request_id: id,
     status: needsUpload ? "created" : "queued",
-    skill_id: skill.id,
-    skill_version: skill.manifest.version,
-    skill_hash: skill.hash,
+    ...describeSkill(skill),
     skill_source: request.skill_source,
     engine: request.engine,
     ...model,
     input: request.input,
     parameter: request.parameter,
     runtime_options: options,
+    requested_options: skill === null ? withoutEnvironment(request.runtime_options) : null,
     conversation_mode: request.conversation_mode,
     needs_upload: needsUpload,
     created_at: now,
     updated_at: now,
-    ...untouched,
   };
   if (needsUpload) {
     await context.secrets.keep(run.request_id, env);
@@ -72,6 +72,19 @@ export async function submit(
   }
   scheduler.start(run, reservation);
   return { request_id: run.request_id, cache_hit: false, status: "queued" };
+}
+
+/** What a record says of its skill; nothing yet of one that comes with the upload. */
+export function describeSkill(
+  skill: Skill | null,
+): Pick<RunRecord, "skill_id" | "skill_version" | "skill_hash"> {
+  if (skill === null) return { skill_id: "", skill_version: "", skill_hash: "" };
+  return { skill_id: skill.id, skill_version: skill.manifest.version, skill_hash: skill.hash };
+}
+
+/** Secrets are kept apart from the record. */
+function withoutEnvironment({ env: _env, ...options }: Record<string, unknown>): Record<string, unknown> {
+  return options;
 }
 
 /** @throws RunnerError SHUTTING_DOWN */

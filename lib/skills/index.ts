@@ -23,4 +23,5 @@ export type {
 } from "./skill.ts";
 export { copyPackage, snapshotSkill } from "./snapshot.ts";
 export { toStrictSchema } from "./strict-schema.ts";
+export { type ExtractZip, unpackSkillPackage } from "./unpack.ts";
 export { createValidators, type SkillValidators, validateInlineInput } from "./validation.ts";

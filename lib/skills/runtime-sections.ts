@@ -37,7 +37,14 @@ const askingRules = `## Asking the user
 
 When you cannot go on without an answer, end your turn with one JSON object and nothing else:
 \`{"__SKILL_DONE__": false, "message": "<your question>", "ui_hints": {"kind": "open_text"}}\`
-\`kind\` is one of \`open_text\`, \`choose_one\`, \`confirm\`, \`upload_files\`. You will get the answer as the next message.`;
+\`kind\` is one of:
+
+- \`open_text\`: any answer.
+- \`choose_one\`: one of \`"options": [{"label": "...", "value": "..."}]\`.
+- \`confirm\`: yes or no.
+- \`upload_files\`: files, named by \`"files": [{"name": "<slot>", "required": true}]\`.
+
+Ask one thing at a time, and only what you need. You will get the answer as the next message.`;
 
 const freeAnswer = `## Final answer
 
@@ -46,7 +53,9 @@ Answer in plain text. Your final message is the result: it must stand on its own
 const jsonAnswer = (schema: object, mode: ExecutionMode) => `## Final answer
 
 Your final message must be exactly one JSON object that matches the schema below, and nothing else: no Markdown fences, no text before or after it.${
-  mode === "interactive" ? " Give it only when the task is done." : ""
+  mode === "interactive"
+    ? ' Give it only when the task is done, and add `"__SKILL_DONE__": true` to it, whatever the schema says of other properties.'
+    : ""
 }
 
 \`\`\`json

@@ -1,17 +1,23 @@
 import { z } from "zod";
 import { runtimeOptions } from "../../../lib/runs/index.ts";
 import { defineFunction } from "../../../runtime/function.ts";
-import { accepted } from "../../_shared/schemas.ts";
+import { idempotencyKey } from "../../_shared/idempotency-key.ts";
+import { answerJob } from "../../_shared/prefer-wait.ts";
+import { settled } from "../../_shared/schemas.ts";
 
 const name = z.string().min(1).max(200);
 const object = z.record(z.string(), z.unknown());
 
 const body = z.strictObject({
-  skill_source: z.enum(["installed", "temp_upload"]).default("installed"),
-  skill_id: name
+  skill_source: z
+    .enum(["installed", "temp_upload"])
+    .default("installed")
+    .describe("temp_upload: the skill's package comes with the upload and is this job's alone."),
+  skill_id: z
+    .union([name, z.literal("")])
     .nullish()
-    .transform((value) => value ?? null)
-    .describe("Which skill to run; GET /v1/skills lists them."),
+    .transform((value) => (value === "" ? null : (value ?? null)))
+    .describe("Which skill to run; GET /v1/skills lists them. Left out for a temporary one."),
   engine: name.default("codex"),
   input: object
     .default({})
@@ -33,10 +39,13 @@ const body = z.strictObject({
 export default defineFunction({
   summary: "Run a skill",
   description:
-    "Checks the request, then queues the job. A skill with file inputs waits for its files (`status: null`): send them to POST /v1/jobs/{request_id}/upload.",
+    "Checks the request, then queues the job. A skill with file inputs, and a temporary skill, waits for its files (`status: null`): send them to POST /v1/jobs/{request_id}/upload. With `Idempotency-Key`, the same request makes one job however often it is sent. With `Prefer: wait=N`, the answer comes when the job has ended, with its result, or after N seconds.",
   tags: ["jobs"],
   body,
-  responses: { 200: { description: "The job exists and is durable", schema: accepted } },
+  responses: {
+    200: { description: "The job exists and is durable", schema: settled },
+    202: { description: "The wait is over, the job is not", schema: settled },
+  },
   errors: [
     "SKILL_NOT_FOUND",
     "SKILL_INVALID",
@@ -48,9 +57,13 @@ export default defineFunction({
     "INPUT_INVALID",
     "PARAMETER_INVALID",
     "ENGINE_NOT_INSTALLED",
+    "IDEMPOTENCY_KEY_REUSED",
     "QUEUE_FULL",
     "SHUTTING_DOWN",
   ],
-  handler: ({ body: { client_metadata, ...request }, services }) =>
-    services.runs.submit({ ...request, conversation_mode: client_metadata.conversation_mode }),
+  async handler({ body: { client_metadata, ...asked }, request, services }) {
+    const job = { ...asked, conversation_mode: client_metadata.conversation_mode };
+    const made = await services.runs.submit(job, idempotencyKey(request));
+    return answerJob(request, services.runs, made);
+  },
 });

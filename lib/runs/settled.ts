@@ -1,0 +1,39 @@
+import type { PendingAuth } from "./auth-challenge.ts";
+import type { RunContext } from "./context.ts";
+import type { PendingInteraction } from "./interaction.ts";
+import { runPaths } from "./paths.ts";
+import type { RunRecord } from "./record.ts";
+import { type RunResult, resultOf } from "./run-result.ts";
+import { isTerminal, waitsForSomebody } from "./transitions.ts";
+
+/** What a job has come to. */
+export interface Settled {
+  request_id: string;
+  cache_hit: boolean;
+  /** Null while the job waits for its upload. */
+  status: RunRecord["status"] | null;
+  /** There when it has ended. */
+  result?: RunResult;
+  pending?: PendingInteraction;
+  pending_auth?: PendingAuth;
+}
+
+/** Waits until a job has ended or waits for somebody, or until `ms` are over or the signal aborts. */
+export async function settled(
+  { store, dataDir }: Pick<RunContext, "store" | "dataDir">,
+  id: string,
+  ms: number,
+  signal: AbortSignal,
+): Promise<Settled> {
+  const enough = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+  const run = await store.until(id, ({ status }) => isTerminal(status) || waitsForSomebody(status), enough);
+  const { request_id, cache_hit, status, pending, pending_auth } = run;
+  return {
+    request_id,
+    cache_hit,
+    status: status === "created" ? null : status,
+    ...(isTerminal(status) ? { result: await resultOf(runPaths(dataDir, id).result, run) } : {}),
+    ...(pending === null ? {} : { pending }),
+    ...(pending_auth === null ? {} : { pending_auth }),
+  };
+}
