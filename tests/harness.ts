@@ -28,6 +28,8 @@ export interface Harness {
   submit(body: object): Promise<Answer>;
   /** Waits until the job has ended and gives its status object. */
   ended(id: string): Promise<Answer["body"]>;
+  /** Waits until the job is in one of these states and gives its status object. */
+  reaches(id: string, ...statuses: string[]): Promise<Answer["body"]>;
   result(id: string): Promise<Answer["body"]>;
   remove(id: string): Promise<Answer>;
   scenario(turns: Scenario): Promise<void>;
@@ -84,6 +86,14 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
   let services = await start();
   const call: Harness["call"] = async (fn, invocation = {}) =>
     read(await invoke(fn, { services, ...invocation }));
+  const reaches = async (id: string, ...statuses: string[]) => {
+    for (let tries = 0; tries < 1_000; tries++) {
+      const job = await status(id);
+      if (statuses.includes(job.status)) return job;
+      await sleep(20);
+    }
+    throw new Error(`job ${id} did not become ${statuses}: ${JSON.stringify(await status(id))}`);
+  };
   const status = async (id: string) => (await call(getJob, { params: { request_id: id } })).body;
   return {
     folder,
@@ -93,14 +103,8 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     },
     call,
     submit: (body) => call(postJob, { body }),
-    async ended(id) {
-      for (let tries = 0; tries < 1_000; tries++) {
-        const job = await status(id);
-        if (["succeeded", "failed", "canceled"].includes(job.status)) return job;
-        await sleep(20);
-      }
-      throw new Error(`job ${id} did not end: ${JSON.stringify(await status(id))}`);
-    },
+    ended: (id) => reaches(id, "succeeded", "failed", "canceled"),
+    reaches,
     result: async (id) => (await call(getResult, { params: { request_id: id } })).body.result,
     remove: (id) => call(deleteJob, { params: { request_id: id }, method: "DELETE" }),
     scenario: (turns) => setScenario(prefix, turns),

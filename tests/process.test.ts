@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type RunningServer, startBuiltServer } from "./server-process.ts";
-import { answering, installStandIn, type Scenario } from "./stand-in.ts";
+import { answering, installStandIn, type Scenario, setScenario, thread } from "./stand-in.ts";
 
 const root = join(import.meta.dirname, "..");
 let folder: string;
@@ -49,41 +49,76 @@ async function until(at: RunningServer, id: string, statuses: string[]) {
   }
   throw new Error(`job ${id} never became ${statuses}: ${JSON.stringify(await job(at, id))}`);
 }
-const agentsOf = async (id: string) => {
+const pidsOf = async (id: string) => {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const environments = await Promise.all(
     pids.map((pid) => readFile(`/proc/${pid}/environ`, "latin1").catch(() => "")),
   );
-  return environments.filter((env) => env.includes(`SKILL_RUNNER_RUN_ID=${id}`)).length;
+  return pids.filter((_, at) => environments[at]?.includes(`SKILL_RUNNER_RUN_ID=${id}`));
 };
 const ended = ["succeeded", "failed", "canceled"];
 
 describe("kill -9 and a restart", () => {
-  test("queued jobs go on, the running one fails with a reason and leaves no agent, nothing is lost", async () => {
-    await installStandIn(join(folder, "npm"), scenario(1_000));
+  const midway = answering({}).slice(0, 3);
+  const finalAnswer = answering("An old silent pond");
+
+  test("queued jobs go on, the running one in its agent's session; no agent is left, nothing is lost", async () => {
+    await installStandIn(join(folder, "npm"), [
+      { lines: midway, waitAfter: 60_000, leaveChild: true },
+      { lines: finalAnswer },
+    ]);
     const first = await start();
     const running = await send(first, "one");
-    await until(first, running, ["running"]);
-    while ((await agentsOf(running)) === 0) await sleep(10);
+    const history = async (at: RunningServer) =>
+      (await at.json("GET", `/v1/jobs/${running}/events/history`)).body.events;
+    await expect.poll(async () => (await history(first)).length).toBeGreaterThan(1);
+    await setScenario(join(folder, "npm"), [{ lines: finalAnswer }]);
     const queued = await Promise.all(["two", "three", "four"].map((prompt) => send(first, prompt)));
+    const before = await history(first);
+    const agents = await pidsOf(running);
+    expect(agents.length).toBeGreaterThan(1);
     await first.crash();
     const second = await start();
-    expect(await agentsOf(running)).toBe(0);
-    expect(await job(second, running)).toMatchObject({
-      status: "failed",
-      error: { code: "ORCHESTRATOR_RESTART_INTERRUPTED" },
-      recovery_state: "failed_reconciled",
-    });
+    const after = await pidsOf(running);
+    expect(agents.filter((pid) => after.includes(pid))).toEqual([]);
     for (const id of queued)
       expect(await until(second, id, ended)).toMatchObject({ status: "succeeded", current_attempt: 1 });
+    expect(await until(second, running, ended)).toMatchObject({
+      status: "succeeded",
+      current_attempt: 2,
+      turns: 2,
+      recovery_state: "requeued",
+    });
+    const calls = (await readFile(join(folder, "npm/calls.jsonl"), "utf8")).trim().split("\n");
+    const resumed = calls.map((line) => JSON.parse(line).args).filter((args) => args.includes("resume"));
+    expect(resumed).toEqual([expect.arrayContaining(["resume", thread])]);
     const { body } = await second.json("GET", "/v1/jobs?limit=50");
     expect(body.jobs.map((entry: { request_id: string }) => entry.request_id).sort()).toEqual(
       [running, ...queued].sort(),
     );
-    const events = (await second.json("GET", `/v1/jobs/${running}/events/history`)).body.events;
+    const events = await history(second);
+    expect(events.slice(0, before.length)).toEqual(before);
     expect(events.map((event: { seq: number }) => event.seq)).toEqual(
       events.map((_: unknown, at: number) => at + 1),
     );
+  });
+
+  test("a job whose agent had not begun is begun again; one that brings the server down is given up", async () => {
+    await installStandIn(join(folder, "npm"), [{ lines: finalAnswer, waitBefore: 60_000 }]);
+    let id = "";
+    for (let crash = 0; crash < 3; crash++) {
+      const at = await start();
+      if (id === "") id = await send(at, "one");
+      await expect.poll(async () => (await pidsOf(id)).length).toBeGreaterThan(0);
+      await at.crash();
+    }
+    expect(await until(await start(), id, ended)).toMatchObject({
+      status: "failed",
+      error: { code: "ORCHESTRATOR_RESTART_INTERRUPTED" },
+      recovery_state: "failed_reconciled",
+      current_attempt: 3,
+    });
+    expect(await pidsOf(id)).toEqual([]);
   });
 
   test("at random moments under load: every accepted job ends once, records are whole", {
@@ -135,6 +170,29 @@ describe("SIGTERM", () => {
     const second = await start();
     expect(await job(second, running)).toMatchObject({ status: "succeeded" });
     expect(await until(second, queued, ended)).toMatchObject({ status: "succeeded" });
+  });
+
+  test("ends what does not, and the next start goes on with it in its agent's session", async () => {
+    await installStandIn(join(folder, "npm"), [
+      { lines: answering({}).slice(0, 3), waitAfter: 60_000 },
+      { lines: answering("An old silent pond") },
+    ]);
+    const first = await start({ SKILL_RUNNER_SHUTDOWN_GRACE_SECONDS: "1" });
+    const id = await send(first, "one");
+    await expect
+      .poll(async () => (await first.json("GET", `/v1/jobs/${id}/events/history`)).body.events.length)
+      .toBeGreaterThan(1);
+    const stopped = first.stop();
+    await expect.poll(async () => (await first.json("GET", "/readyz")).status).toBe(503);
+    expect(await stopped).toBe(0);
+    expect(await pidsOf(id)).toEqual([]);
+    const second = await start();
+    expect(await until(second, id, ended)).toMatchObject({ status: "succeeded", current_attempt: 2 });
+    const { events } = (await second.json("GET", `/v1/jobs/${id}/events/history`)).body;
+    const triggers = events
+      .map((event: { data: { trigger?: string } }) => event.data.trigger)
+      .filter(Boolean);
+    expect(triggers).toEqual(["turn.started", "run.interrupted", "turn.started", "turn.succeeded"]);
   });
 });
 

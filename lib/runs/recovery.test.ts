@@ -1,21 +1,23 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import memoryDriver from "unstorage/drivers/memory";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createGate } from "../capacity/index.ts";
+import { agents } from "../agents/index.ts";
 import { createRecordStore } from "../storage/index.ts";
 import type { RunContext } from "./context.ts";
 import { readEvents } from "./event-log.ts";
-import { createKeyedLock } from "./keyed-lock.ts";
-import { runPaths } from "./paths.ts";
+import type { PendingInteraction } from "./interaction.ts";
+import { runPaths, turnPaths } from "./paths.ts";
 import { recordOf } from "./record.test-support.ts";
 import type { RunRecord } from "./record.ts";
 import { recoverRuns } from "./recovery.ts";
 import { createResultCache } from "./result-cache.ts";
-import { openRunProgress } from "./run-progress.ts";
+import { openRunProgress, type RunProgress } from "./run-progress.ts";
 import { createRunSecrets } from "./run-secrets.ts";
-import { createRunStore } from "./run-store.ts";
+import { createRunStore, type RunStore } from "./run-store.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Waiting } from "./waiting.ts";
 
 let dataDir: string;
 beforeEach(async () => {
@@ -24,17 +26,19 @@ beforeEach(async () => {
 afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
 const resources = { peak_memory_mib: 180, peak_processes: 3, peak_threads: 30, peak_descriptors: 80 };
-/** A server that stored `run` and then died after its log had told of `told` but before the record followed. */
-async function crashedAfterTelling(run: RunRecord, told: RunRecord["status"][]) {
+const interruptedCode = "ORCHESTRATOR_RESTART_INTERRUPTED";
+
+/** A server that stored `run` and was at work on it when it died: `work` is what it had done by then. */
+async function crashed(run: RunRecord, work: (progress: RunProgress, store: RunStore) => Promise<void>) {
   const records = createRecordStore(memoryDriver());
   const store = createRunStore(records);
   await store.create(run);
-  const forgetful = { ...store, save: async () => undefined };
-  const progress = await openRunProgress(forgetful, dataDir, run);
-  for (const status of told) await progress.become(status, "test", { attempt: 1, resources });
+  const progress = await openRunProgress({ store, dataDir }, run);
+  await work(progress, store).catch(() => undefined);
   await progress.close();
 
-  const started: string[] = [];
+  const admitted: RunRecord[] = [];
+  const watched: string[] = [];
   const fresh = createRunStore(records);
   // Recovery needs these parts and no other.
   const context = {
@@ -42,61 +46,149 @@ async function crashedAfterTelling(run: RunRecord, told: RunRecord["status"][]) 
     store: fresh,
     cache: createResultCache(records),
     secrets: createRunSecrets(dataDir),
-    gate: createGate({ limit: 1, maxQueueSize: 1 }),
-    locked: createKeyedLock(),
+    engines: { get: () => codex },
+    settings: { maxRestarts: 2 },
     log: { info() {}, warn() {}, error() {} },
   } as unknown as RunContext;
   const scheduler = {
-    start: (queued: RunRecord) => {
-      started.push(queued.request_id);
-    },
+    admit: (queued: RunRecord) => void admitted.push(queued),
     released: async () => {},
-    stop: async () => false,
-    shutdown: async () => undefined,
-  };
-  await recoverRuns(context, scheduler);
+  } as unknown as Scheduler;
+  const waiting: Waiting = { watch: (run) => void watched.push(run.request_id), stop() {} };
+  await recoverRuns(context, scheduler, waiting);
   const events = await readEvents(runPaths(dataDir, run.request_id).events, {});
-  return { run: await fresh.get(run.request_id), started, unfinished: await fresh.unfinished(), events };
+  const steps = events
+    .filter((event) => event.type === "conversation.state.changed")
+    .map((event) => [event.data.from, event.data.to]);
+  expect(events.map((event) => event.seq)).toEqual(events.map((_, at) => at + 1));
+  const recovered = await fresh.get(run.request_id);
+  return { run: recovered, admitted, watched, unfinished: await fresh.unfinished(), events, steps };
 }
 
-test("queued: goes on", async () => {
-  const run = recordOf("queued");
-  const { started } = await crashedAfterTelling(run, []);
-  expect(started).toEqual([run.request_id]);
+const codex = agents.find(({ id }) => id === "codex");
+const running = (progress: RunProgress, fields: Partial<RunRecord> = {}) =>
+  progress.become("running", "turn.started", { attempt: progress.run.attempt + 1, ...fields });
+/** Dies when it comes to writing the event log. */
+const untold = (store: RunStore): RunStore => ({
+  ...store,
+  async write(run) {
+    await store.write(run);
+    throw new Error("kill -9");
+  },
 });
 
-test("told to be running, stored as queued: fails once, and is not run twice", async () => {
-  const { run, started, events } = await crashedAfterTelling(recordOf("queued"), ["running"]);
-  expect(started).toEqual([]);
-  expect(run).toMatchObject({ status: "failed", error: { code: "ORCHESTRATOR_RESTART_INTERRUPTED" } });
-  expect(events.map((event) => [event.data.from, event.data.to])).toEqual([
+test("created: still waits for its files", async () => {
+  const { run, admitted, unfinished } = await crashed(recordOf("created"), async () => undefined);
+  expect(run.status).toBe("created");
+  expect(admitted).toEqual([]);
+  expect(unfinished).toEqual([run.request_id]);
+});
+
+test("queued: goes on", async () => {
+  const { admitted } = await crashed(recordOf("queued"), async () => undefined);
+  expect(admitted).toMatchObject([{ status: "queued", attempt: 0, recovery_state: "requeued" }]);
+});
+
+test("running, its agent not heard yet: the attempt is made anew", async () => {
+  const { admitted, steps } = await crashed(recordOf("queued"), (progress) => running(progress));
+  expect(admitted).toMatchObject([{ status: "queued", attempt: 1, crashes: 1, resume: null }]);
+  expect(steps).toEqual([
+    ["queued", "running"],
+    ["running", "queued"],
+  ]);
+});
+
+test("running, its agent at work in a session: goes on there, and counts its turns on", async () => {
+  const { admitted } = await crashed(recordOf("queued"), async (progress) => {
+    await running(progress);
+    await mkdir(turnPaths(progress.paths, 3).folder, { recursive: true });
+    progress.note({ session_id: "thread", turns: 3 });
+    progress.jot();
+  });
+  expect(admitted).toMatchObject([
+    { attempt: 1, turns: 3, crashes: 1, resume: { cause: "restart", session_id: "thread" } },
+  ]);
+});
+
+test.each([
+  ["its agent at work in no session", { session_id: null }, {}],
+  ["for the third time", { session_id: "thread" }, { crashes: 2 }],
+])("running, %s: fails with a reason, once", async (_how, noted, before) => {
+  const { run, admitted, steps, unfinished } = await crashed(
+    { ...recordOf("queued"), ...before },
+    async (progress) => {
+      await running(progress);
+      progress.note(noted);
+      progress.jot();
+    },
+  );
+  expect(run).toMatchObject({
+    status: "failed",
+    error: { code: interruptedCode },
+    recovery_state: "failed_reconciled",
+  });
+  expect({ admitted, unfinished }).toEqual({ admitted: [], unfinished: [] });
+  expect(steps).toEqual([
     ["queued", "running"],
     ["running", "failed"],
   ]);
 });
 
-test("told to have succeeded, stored as running: has succeeded, and is told of once", async () => {
-  const { run, started, unfinished, events } = await crashedAfterTelling(recordOf("running"), ["succeeded"]);
-  expect(run.status).toBe("succeeded");
+test("stored to have succeeded, not told: has succeeded, and is told of once", async () => {
+  const { run, admitted, unfinished, events, steps } = await crashed(
+    recordOf("queued"),
+    async (progress, store) => {
+      await running(progress, { resources });
+      const again = await openRunProgress({ store: untold(store), dataDir }, progress.run);
+      await again.become("succeeded", "turn.succeeded", {});
+    },
+  );
+  expect(run).toMatchObject({ status: "succeeded", resources, error: null });
   expect(run.finished_at).not.toBeNull();
-  expect(run.resources).toEqual(resources);
-  expect({ started, unfinished }).toEqual({ started: [], unfinished: [] });
-  expect(events).toHaveLength(1);
-});
-
-test("ran to its end, of which only the log tells: has ended, and is neither run nor told of again", async () => {
-  const { run, started, unfinished, events } = await crashedAfterTelling(recordOf("queued"), [
-    "running",
-    "succeeded",
+  expect({ admitted, unfinished }).toEqual({ admitted: [], unfinished: [] });
+  expect(steps).toEqual([
+    ["queued", "running"],
+    ["running", "succeeded"],
   ]);
-  expect(run).toMatchObject({ status: "succeeded", error: null });
-  expect({ started, unfinished }).toEqual({ started: [], unfinished: [] });
-  expect(events).toHaveLength(2);
+  expect(events.at(-1)?.data.terminal).toMatchObject({ status: "succeeded", resources });
 });
 
-test("created: still waits for its files", async () => {
-  const { run, started, unfinished } = await crashedAfterTelling(recordOf("created"), []);
-  expect(run.status).toBe("created");
-  expect(started).toEqual([]);
-  expect(unfinished).toEqual([run.request_id]);
+test("waiting for an answer, not told: waits on, and the question is told", async () => {
+  const { run, watched, events, steps } = await crashed(recordOf("queued"), async (progress, store) => {
+    await running(progress);
+    const again = await openRunProgress({ store: untold(store), dataDir }, progress.run);
+    await again.become("waiting_user", "turn.needs_input", { pending: question, interaction_count: 1 });
+  });
+  expect(run).toMatchObject({ status: "waiting_user", pending: question });
+  expect(watched).toEqual([run.request_id]);
+  expect(steps.at(-1)).toEqual(["running", "waiting_user"]);
+  expect(events.at(-2)).toMatchObject({ type: "user.input.required", data: question });
 });
+
+test("answered, not told: is queued with the answer, and both are told", async () => {
+  const reply = { interaction_id: 1, response: "red", files: [] };
+  const resume = { cause: "reply" as const, session_id: "thread", prompt: "red", reply, auth: null };
+  const { admitted, events, steps } = await crashed(recordOf("queued"), async (progress, store) => {
+    await running(progress);
+    await progress.become("waiting_user", "turn.needs_input", { pending: question, interaction_count: 1 });
+    const again = await openRunProgress({ store: untold(store), dataDir }, progress.run);
+    await again.become("queued", "interaction.reply.accepted", { pending: null, resume });
+  });
+  expect(admitted).toMatchObject([{ status: "queued", pending: null, resume }]);
+  expect(steps.at(-1)).toEqual(["waiting_user", "queued"]);
+  expect(events.at(-2)).toMatchObject({ type: "interaction.reply.accepted", data: reply });
+});
+
+const question: PendingInteraction = {
+  interaction_id: 1,
+  kind: "open_text",
+  prompt: "Which colour?",
+  options: [],
+  ui_hints: {},
+  default_decision_policy: "engine_judgement",
+  required_fields: [],
+  context: null,
+  source_attempt: 1,
+  created_at: "2026-11-25T10:00:00.000Z",
+  expires_at: null,
+};

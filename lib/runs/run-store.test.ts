@@ -42,7 +42,8 @@ describe("one page of runs", () => {
     const fresh = createRunStore(records);
     expect((await fresh.page({ limit: 5 })).runs).toEqual([ended]);
     expect(await fresh.unfinished()).toEqual([ended.request_id]);
-    await fresh.save(ended);
+    await fresh.write(ended);
+    await fresh.show(ended);
     expect(await fresh.unfinished()).toEqual([]);
     expect(await createRunStore(records).get(ended.request_id)).toEqual(ended);
   });
@@ -55,7 +56,10 @@ describe("one page of runs", () => {
       ...records,
       async children(prefix) {
         const names = await records.children(prefix);
-        if (prefix === "active") await store.save({ ...run, status: "failed" });
+        if (prefix === "active") {
+          await store.write({ ...run, status: "failed" });
+          await store.show({ ...run, status: "failed" });
+        }
         return names;
       },
     };
