@@ -1,4 +1,5 @@
 import { type ErrorCode, RunnerError } from "../lib/errors.ts";
+import { mediumFailure } from "../lib/storage/index.ts";
 
 /** The one table from what went wrong to how HTTP says it. */
 export const problems: Readonly<Record<ErrorCode, { status: number; title: string }>> = {
@@ -54,12 +55,16 @@ export interface Problem {
   errors?: { pointer: string; detail: string; code?: string }[];
 }
 
+function untold(error: unknown): RunnerError {
+  const lacking = mediumFailure(error);
+  if (lacking === null) return new RunnerError("INTERNAL", "The server failed. Its log says why.");
+  const message = `The server's disk or its limits did not allow it (${lacking}). Try again, or tell the operator.`;
+  return new RunnerError("STORAGE_FAILED", message, { retryAfterSeconds: 5 });
+}
+
 /** Says an error in HTTP. What is no RunnerError tells the caller nothing: its text may hold paths and secrets. */
 export function problemResponse(error: unknown): Response {
-  const known =
-    error instanceof RunnerError
-      ? error
-      : new RunnerError("INTERNAL", "The server failed. Its log says why.");
+  const known = error instanceof RunnerError ? error : untold(error);
   const { status, title } = problems[known.code];
   const body: Problem = {
     type: `urn:skill-runner:problem:${known.code.toLowerCase().replaceAll("_", "-")}`,

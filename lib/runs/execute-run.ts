@@ -9,6 +9,7 @@ import {
   splitInputs,
   toStrictSchema,
 } from "../skills/index.ts";
+import { mediumFailure } from "../storage/index.ts";
 import { attemptTurn } from "./attempt-turn.ts";
 import type { PendingAuth } from "./auth-challenge.ts";
 import type { RunContext } from "./context.ts";
@@ -136,10 +137,12 @@ function ask(
 ): RunEnd {
   const { run } = progress;
   const most = skill.manifest.max_attempt;
-  if (most !== null && run.attempt >= most) {
+  // Attempts that a restart cut short do not count: the agent was not answered more often for them.
+  const answered = run.interaction_count + 1;
+  if (most !== null && answered >= most) {
     return fail({
       code: "INTERACTIVE_MAX_ATTEMPT_EXCEEDED",
-      message: `The agent asked again in attempt ${run.attempt}; the skill allows ${most}. It asked: ${question.prompt}`,
+      message: `The agent asked again in attempt ${answered}; the skill allows ${most}. It asked: ${question.prompt}`,
     });
   }
   if (run.session_id === null || !agent.capabilities.resume) {
@@ -251,5 +254,10 @@ function fail(error: RunError): RunEnd {
 /** What a run failed of when the server's own part threw. */
 export function internalFailure(error: unknown): RunError {
   if (error instanceof RunnerError) return { code: error.code, message: error.message };
+  const lacking = mediumFailure(error);
+  if (lacking !== null) {
+    const message = `The server's disk or its limits did not allow the run to be carried out (${lacking}). Send the job again when there is room.`;
+    return { code: "STORAGE_FAILED", message };
+  }
   return { code: "ORCHESTRATOR_ERROR", message: "The server could not carry out the run. Its log says why." };
 }

@@ -1,3 +1,4 @@
+import { mediumFailure } from "../storage/index.ts";
 import type { RunContext } from "./context.ts";
 import type { RunError } from "./record.ts";
 import { cacheKey } from "./result-cache.ts";
@@ -38,13 +39,15 @@ export function runFailed(
   return finish(context, progress, emptyResult("failed", error), trigger);
 }
 
-// A result that cannot be written (a full disk, an artifact that vanished) is a failure with a reason, not a stuck run.
+// What the disk refuses for the moment is tried again by the caller: an answer is not lost for want of space. Anything
+// else (something lies where the result belongs) is a failure with a reason, not a stuck run.
 function keepResult(context: RunContext, progress: RunProgress, result: RunResult): RunResult {
   const { paths, run } = progress;
   try {
     writeResult(paths.result, result);
     return result;
   } catch (error) {
+    if (mediumFailure(error) !== null) throw error;
     context.log.error({ err: error, run: run.request_id }, "a result could not be written");
     if (result.status !== "success") return result;
     const reason = error instanceof Error && "code" in error ? ` (${error.code})` : "";

@@ -18,7 +18,7 @@ import type { RunFilter, RunPage } from "./run-store.ts";
 import { createScheduler, type Scheduler } from "./scheduler.ts";
 import { type Settled, settled } from "./settled.ts";
 import { RunStopped } from "./stop-reason.ts";
-import { type Accepted, submit } from "./submit.ts";
+import { type Accepted, assertAccepting, submit } from "./submit.ts";
 import { isTerminal, waitsForSomebody } from "./transitions.ts";
 import { turnsOnDisk } from "./turns-on-disk.ts";
 import { acceptUpload, assertAwaitsUpload, type UploadedArchives, type UploadLimits } from "./upload.ts";
@@ -178,6 +178,11 @@ export function createRuns(context: RunContext): Runs {
       const stopped =
         (await stop()) || (await locked(id, () => withdraw(context, scheduler, id))) || (await stop());
       const { status } = await store.get(id);
+      if (!isTerminal(status)) {
+        assertAccepting(context);
+        const message = "The job could not be canceled: its end could not be stored. Try again.";
+        throw new RunnerError("STORAGE_FAILED", message);
+      }
       const accepted = status === "canceled" && stopped;
       return {
         status,

@@ -39,24 +39,28 @@ export function createScheduler(context: RunContext, onWaiting: (run: RunRecord)
     // Accepted in the last moment: it is durable, and the next start takes it up.
     if (stopping) return reservation.release();
     const entry: Held = { controller: new AbortController(), started: false, done: Promise.resolve() };
-    entry.done = carryOut(context, run, reservation, entry)
-      .catch((error: unknown) => {
-        context.log.error({ err: error, run: run.request_id }, "a run could not be ended in storage");
-        return null;
-      })
-      .then((waiting) => {
+    entry.done = carryOut(context, run, reservation, entry).then(
+      (waiting) => {
         held.delete(run.request_id);
         if (waiting !== null) onWaiting(waiting);
-      });
+      },
+      (error: unknown) => {
+        context.log.error({ err: error, run: run.request_id }, "a run's end could not be stored");
+        held.delete(run.request_id);
+        // It could not be canceled: it goes on to wait for its turn.
+        if (!entry.started) admit(run);
+      },
+    );
     held.set(run.request_id, entry);
   };
+  const admit = (run: RunRecord) =>
+    start(
+      run,
+      context.gate.admit(() => context.estimates.need(run.engine)),
+    );
   return {
     start,
-    admit: (run) =>
-      start(
-        run,
-        context.gate.admit(() => context.estimates.need(run.engine)),
-      ),
+    admit,
     released: async (id) => held.get(id)?.done,
     async stop(id, reason) {
       const entry = held.get(id);

@@ -1,0 +1,10 @@
+/** What the machine lacks for the moment: it may have it again without anything here being changed. */
+const passing = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN"]);
+
+/** The system's code (errno(3)) when an error, or what caused it, is a full or failing disk or the like; else null. */
+export function mediumFailure(error: unknown): string | null {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if ("code" in at && typeof at.code === "string" && passing.has(at.code)) return at.code;
+  }
+  return null;
+}
