@@ -27,6 +27,7 @@ const pages = [
   "docs/skills.md",
   "docs/api.md",
   "docs/agents.md",
+  "docs/interaction.md",
   "docs/configuration.md",
 ];
 /** A page with its tables squeezed: how a formatter pads them is no matter. */
