@@ -1,22 +1,16 @@
-import { isAbsolute, join } from "node:path";
 import type { Agent, Installation } from "../agents/index.ts";
 import { RunnerError } from "../errors.ts";
-import {
-  buildContinuePrompt,
-  buildPrompt,
-  buildRepairPrompt,
-  type Skill,
-  splitInputs,
-  toStrictSchema,
-} from "../skills/index.ts";
+import { buildContinuePrompt, buildRepairPrompt, toStrictSchema } from "../skills/index.ts";
 import { mediumFailure } from "../storage/index.ts";
+import { ask, questionIn } from "./ask.ts";
 import { attemptTurn } from "./attempt-turn.ts";
 import type { PendingAuth } from "./auth-challenge.ts";
 import type { RunContext } from "./context.ts";
 import { type Convergence, converge, readAnswer } from "./converge.ts";
+import { firstPrompt } from "./first-prompt.ts";
 import type { PendingInteraction } from "./interaction.ts";
 import { judgeTurn } from "./judge.ts";
-import { doneMarker, openQuestion, type Question, readQuestion } from "./question.ts";
+import { doneMarker } from "./question.ts";
 import type { Resume, RunError, RunRecord } from "./record.ts";
 import type { RunProgress } from "./run-progress.ts";
 import { emptyResult, type RunResult } from "./run-result.ts";
@@ -24,7 +18,7 @@ import { skillOfRun } from "./run-skill.ts";
 import { askForLogin } from "./sign-in.ts";
 import { RunStopped } from "./stop-reason.ts";
 import type { TurnOutcome } from "./turn.ts";
-import { authWaitSeconds, autoReplySeconds } from "./wait-times.ts";
+import { authWaitSeconds } from "./wait-times.ts";
 import { prepareWorkspace } from "./workspace.ts";
 
 /** A job that starts at once was checked a moment ago: what was seen then holds for it. */
@@ -97,7 +91,10 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
     }
     if (failure) return stopped(failure, stop.signal);
     const question = mode === "interactive" ? questionIn(outcome) : null;
-    if (question !== null) return ask(context, progress, agent, skill, question);
+    if (question !== null) {
+      const asked = ask(context, progress.run, agent, skill, question);
+      return "error" in asked ? fail(asked.error) : { kind: "asks", pending: asked.pending };
+    }
     const answer = await converge(skill, context.validators, paths, outcome.summary);
     if (answer.issues.length === 0) return succeed(progress, answer, outcome, repairs);
     const verdict = repairVerdict(repairs, context.settings.maxRepairTurns, progress.run.session_id, agent);
@@ -120,70 +117,6 @@ function warnOfSandbox(context: RunContext, progress: RunProgress, installation:
     "SANDBOX_UNAVAILABLE",
     `The sandbox of ${progress.run.engine} does not work on this machine: its tools ran without.`,
   );
-}
-
-/** What an interactive turn asks: what it says to be a question, and any text that is no object. */
-function questionIn({ summary }: TurnOutcome): Question | null {
-  const answer = readAnswer(summary);
-  return answer === null ? openQuestion(summary.finalText) : readQuestion(answer.value);
-}
-
-function ask(
-  context: RunContext,
-  progress: RunProgress,
-  agent: Agent,
-  skill: Skill,
-  question: Question,
-): RunEnd {
-  const { run } = progress;
-  const most = skill.manifest.max_attempt;
-  // Attempts that a restart cut short do not count: the agent was not answered more often for them.
-  const answered = run.interaction_count + 1;
-  if (most !== null && answered >= most) {
-    return fail({
-      code: "INTERACTIVE_MAX_ATTEMPT_EXCEEDED",
-      message: `The agent asked again in attempt ${answered}; the skill allows ${most}. It asked: ${question.prompt}`,
-    });
-  }
-  if (run.session_id === null || !agent.capabilities.resume) {
-    return fail({
-      code: "SESSION_RESUME_FAILED",
-      message: `The agent asked a question, but the ${agent.id} CLI gave no session to answer in.`,
-    });
-  }
-  const seconds = autoReplySeconds(context, run);
-  const now = Date.now();
-  const pending: PendingInteraction = {
-    ...question,
-    interaction_id: run.interaction_count + 1,
-    default_decision_policy: "engine_judgement",
-    source_attempt: run.attempt,
-    created_at: new Date(now).toISOString(),
-    expires_at: seconds === null ? null : new Date(now + seconds * 1000).toISOString(),
-  };
-  return { kind: "asks", pending };
-}
-
-function firstPrompt(skill: Skill, agent: Agent, run: RunRecord, workspace: string): string {
-  const files = new Set(splitInputs(skill).file.map((input) => input.name));
-  const input = Object.fromEntries(
-    Object.entries(run.input).map(([name, value]) =>
-      files.has(name) && typeof value === "string" && !isAbsolute(value)
-        ? [name, join(workspace, "uploads", value)]
-        : [name, value],
-    ),
-  );
-  return buildPrompt({
-    skill,
-    engine: agent.id,
-    invokeLine: agent.invokeLine(skill.id),
-    input,
-    parameter: run.parameter,
-    runDir: workspace,
-    ...(run.runtime_options.preamble_prompt === undefined
-      ? {}
-      : { preamble: run.runtime_options.preamble_prompt }),
-  });
 }
 
 function hardTimeout(run: RunRecord, context: RunContext, stop: AbortController): NodeJS.Timeout {

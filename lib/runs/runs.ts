@@ -2,6 +2,7 @@ import { RunnerError } from "../errors.ts";
 import { filesBelow } from "./artifacts.ts";
 import type { JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
+import { describeAuth, describePending, describeRun, summarizeRun } from "./describe-run.ts";
 import { type RunEvent, readEvents } from "./event-log.ts";
 import { finish } from "./finish.ts";
 import { createLoginDesk, type LoginAnswer } from "./login-desk.ts";
@@ -22,16 +23,7 @@ import { type Accepted, assertAccepting, submit } from "./submit.ts";
 import { isTerminal, waitsForSomebody } from "./transitions.ts";
 import { turnsOnDisk } from "./turns-on-disk.ts";
 import { acceptUpload, assertAwaitsUpload, type UploadedArchives, type UploadLimits } from "./upload.ts";
-import {
-  describeAuth,
-  describePending,
-  describeRun,
-  type FileEntry,
-  listWorkspace,
-  type RunLogs,
-  readLogs,
-  summarizeRun,
-} from "./views.ts";
+import { type FileEntry, listWorkspace, type RunLogs, readLogs } from "./views.ts";
 import { createWaiting, type Waiting } from "./waiting.ts";
 
 export interface Canceled {
