@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 /**
  * `unit` needs nothing but node_modules. `real` drives the real agent CLIs, which scripts/real-clis.mjs installs; CI
- * runs it as a step of its own, so that it can never be skipped unseen.
+ * runs it as a step of its own, so that it can never be skipped unseen. `crash` kills servers by the hundred.
  */
 const exclude = ["**/node_modules/**", "dist/**", "data/**"];
 
@@ -14,11 +14,19 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "unit", include: ["**/*.test.ts"], exclude: [...exclude, "tests/real/**"] },
+        test: {
+          name: "unit",
+          include: ["**/*.test.ts"],
+          exclude: [...exclude, "tests/real/**", "tests/crash/**"],
+        },
       },
       {
         extends: true,
         test: { name: "real", include: ["tests/real/**/*.test.ts"], exclude, testTimeout: 180_000 },
+      },
+      {
+        extends: true,
+        test: { name: "crash", include: ["tests/crash/**/*.test.ts"], exclude, testTimeout: 300_000 },
       },
     ],
   },

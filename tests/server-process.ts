@@ -18,8 +18,21 @@ export interface RunningServer {
   crash(): Promise<void>;
 }
 
+export interface LaunchedServer {
+  child: ChildProcess;
+  /** Resolves when it takes requests; rejects when it ends before. */
+  ready: Promise<RunningServer>;
+  /** Resolves with its exit code when it has ended; null for a signal. */
+  exited: Promise<number | null>;
+}
+
 /** The built server (dist/) as a process of its own, with this environment and no other but PATH. */
-export async function startBuiltServer(env: Record<string, string>): Promise<RunningServer> {
+export function startBuiltServer(env: Record<string, string>): Promise<RunningServer> {
+  return launchBuiltServer(env).ready;
+}
+
+/** The same, for whoever must act before it is ready. */
+export function launchBuiltServer(env: Record<string, string>): LaunchedServer {
   const child = spawn(process.execPath, [join(root, "dist/runtime/main.js")], {
     cwd: root,
     env: { PATH: process.env.PATH, PORT: "0", ...env },
@@ -30,7 +43,7 @@ export async function startBuiltServer(env: Record<string, string>): Promise<Run
   child.stderr.on("data", (chunk: Buffer) => {
     words += chunk.toString();
   });
-  const url = await new Promise<string>((resolve, reject) => {
+  const url = new Promise<string>((resolve, reject) => {
     setTimeout(() => reject(new Error(`the server was not ready in time: ${words}`)), startTimeoutMs).unref();
     child.once("exit", (code) => reject(new Error(`the server ended with code ${code}: ${words}`)));
     createInterface({ input: child.stdout }).on("line", (line) => {
@@ -38,7 +51,7 @@ export async function startBuiltServer(env: Record<string, string>): Promise<Run
       if (ready !== undefined) resolve(ready);
     });
   });
-  return {
+  const running = (url: string): RunningServer => ({
     url,
     child,
     async json(method, path, body) {
@@ -65,5 +78,6 @@ export async function startBuiltServer(env: Record<string, string>): Promise<Run
       child.kill("SIGKILL");
       await exited;
     },
-  };
+  });
+  return { child, ready: url.then(running), exited };
 }

@@ -1,0 +1,77 @@
+import { cpSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type LaunchedServer, launchBuiltServer } from "../server-process.ts";
+
+const here = import.meta.dirname;
+
+/** The folders of one server: its data alone may change. */
+export interface Site {
+  folder: string;
+  dataDir: string;
+  env: Record<string, string>;
+  launch(more?: Record<string, string>): LaunchedServer;
+  /** What the agents wrote down, in order. */
+  marks(): Promise<AgentMark[]>;
+  remove(): Promise<void>;
+}
+
+/** One line of `tests/crash/agent.mjs`. */
+export interface AgentMark {
+  run: string;
+  pid: number;
+  /** Milliseconds since the epoch. */
+  at: number;
+  mark: "start" | "end" | "wrong-session" | "uploads";
+  /** The session it was asked to go on with. */
+  resumes?: string | null;
+  /** Processes of the same run that were alive at its start. */
+  others?: string[];
+  uploaded?: string[];
+}
+
+/** Questions that every start asks a CLI are answered without the time that Node takes to start. */
+const codex = `#!/bin/sh
+case "$*" in
+  *--version*) echo "codex-cli 0.169.0"; exit 0 ;;
+  sandbox*|*--help*) exit 0 ;;
+esac
+exec "${process.execPath}" "${join(here, "agent.mjs")}" "$@"
+`;
+
+/** @param dataDir elsewhere than in the site's own folder: on a file system of its own */
+export async function makeSite(dataDir?: string): Promise<Site> {
+  const folder = await mkdtemp(join(tmpdir(), "crash-"));
+  const prefix = join(folder, "npm");
+  for (const name of ["home", "tmp", "npm/bin"]) await mkdir(join(folder, name), { recursive: true });
+  cpSync(join(here, "../../skills"), join(folder, "skills"), { recursive: true });
+  await writeFile(join(prefix, "bin/codex"), codex);
+  await chmod(join(prefix, "bin/codex"), 0o755);
+  const env = {
+    HOME: join(folder, "home"),
+    TMPDIR: join(folder, "tmp"),
+    SKILL_RUNNER_DATA_DIR: dataDir ?? join(folder, "data"),
+    SKILL_RUNNER_SKILLS_DIR: join(folder, "skills"),
+    NPM_CONFIG_PREFIX: prefix,
+    SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: "1",
+    SKILL_RUNNER_CPU_FACTOR: "8",
+    PROCESS_TERMINATE_GRACE_SEC: "1",
+    // The stand-in has no sandbox that would end its tools with it: the server has to.
+    LANDLOCK_ENABLED: "0",
+  };
+  return {
+    folder,
+    dataDir: env.SKILL_RUNNER_DATA_DIR,
+    env,
+    launch: (more = {}) => launchBuiltServer({ ...env, ...more }),
+    async marks() {
+      const text = await readFile(join(prefix, "agents.jsonl"), "utf8").catch(() => "");
+      return text
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => JSON.parse(line));
+    },
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
