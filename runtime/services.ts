@@ -4,6 +4,7 @@ import { monotonicFactory } from "ulid";
 import { type Agent, createUpgrades, type EngineStatus, sandboxIntent } from "../lib/agents/index.ts";
 import { createCapacity, createEstimates, probeCapacity } from "../lib/capacity/index.ts";
 import {
+  createEventFeeds,
   createIdempotency,
   createKeyedLock,
   createResultCache,
@@ -84,6 +85,7 @@ export async function createServices({
     asRoot: process.getuid?.() === 0,
     store: createRunStore(records),
     cache: createResultCache(records),
+    feeds: createEventFeeds(),
     secrets: createRunSecrets(config.dataDir),
     idempotency: createIdempotency({ records, locked: createKeyedLock(), newId }),
     skills,

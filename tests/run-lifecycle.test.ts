@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import cancelJob from "../functions/v1/jobs/[request_id]/cancel.post.ts";
 import getHistory from "../functions/v1/jobs/[request_id]/events/history.get.ts";
 import getJob from "../functions/v1/jobs/[request_id]/index.get.ts";
-import getLogs from "../functions/v1/jobs/[request_id]/logs.get.ts";
+import getLogs from "../functions/v1/jobs/[request_id]/logs/index.get.ts";
 import getResult from "../functions/v1/jobs/[request_id]/result.get.ts";
 import { type Harness, type HarnessOptions, plainPackage, startHarness } from "./harness.ts";
 import { answering, refused401, thread } from "./stand-in.ts";

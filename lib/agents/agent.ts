@@ -100,6 +100,28 @@ export interface RunEstimate {
   descriptors: number;
 }
 
+/** What a person needs to log in from another device: a page to open, and the one-time code to enter there. */
+export interface DeviceChallenge {
+  auth_url: string;
+  user_code: string;
+}
+
+/** How a person logs a CLI in. */
+export interface AgentLogin {
+  /** What follows the executable's name in a terminal (nothing: it asks by itself), and what to do then, in sentences. */
+  terminal: { args: string[]; steps: string };
+  /** How the CLI logs in with a device code (RFC 8628) without a terminal; absent when it cannot. */
+  deviceCode?: {
+    args: string[];
+    /** What else a person must know, in sentences. */
+    note?: string;
+    /** Reads all it has printed so far, without terminal colours; null until the whole challenge is there. */
+    read(stdout: string): DeviceChallenge | null;
+  };
+  /** Which variable takes the key of a model provider, for a CLI of many; null when none is known. */
+  keyVariable?(provider: string): string | null;
+}
+
 /**
  * One agent CLI: data, and a few functions without side effects. Spawning, limits, logs, timeouts and killing are
  * written once, in `lib/runs`, for all of them.
@@ -124,6 +146,8 @@ export interface Agent {
   credentialRule: "all" | "any";
   /** What must stand in one of them to make it a login, for a file that is there without one too. */
   credentialMarks?: Readonly<Record<string, RegExp>>;
+  /** Absent when nothing is known of it, as for an agent that is only configured. */
+  login?: AgentLogin;
   /** Folders the container links to the mounted config root; the first one holds the CLI's settings. */
   homes: AgentHome[];
   /** The variable that moves `homes[0].home`, or null. */

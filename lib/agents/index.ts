@@ -17,8 +17,8 @@ export {
   credentialsFingerprint,
   importCredentials,
   keyVariable,
-  type LoginMethod,
   loginMethods,
+  startDeviceLogin,
 } from "./login/index.ts";
 export {
   type BootstrapStep,

@@ -11,7 +11,10 @@ import {
 } from "../agents/index.ts";
 import type { Skill } from "../skills/index.ts";
 import { describeAgentEvent } from "./agent-events.ts";
+import { maxLogBytes } from "./bounded-log.ts";
 import type { RunContext } from "./context.ts";
+import type { RawRef } from "./event-log.ts";
+import type { LineBytes } from "./line-splitter.ts";
 import { turnPaths } from "./paths.ts";
 import { withPythonRuntime } from "./python-runtime.ts";
 import type { RunRecord } from "./record.ts";
@@ -99,6 +102,7 @@ export async function attemptTurn(
         ),
       ),
     onEvent: hearing.listener,
+    onRaw: tellRaw(progress),
   });
   progress.note({
     session_id: outcome.summary.sessionId ?? run.session_id,
@@ -122,9 +126,9 @@ const work: readonly AgentEvent["type"][] = ["message", "reasoning", "tool_call"
 function hear(progress: RunProgress, stop: AbortController) {
   let authRetries = 0;
   const heard = { worked: false };
-  const listener = (event: AgentEvent) => {
+  const listener = (event: AgentEvent, bytes: LineBytes | null) => {
     const told = describeAgentEvent(event);
-    if (told) progress.tell(told);
+    if (told) progress.tell(told, bytes === null ? null : rawRefOf(progress.run, "stdout", bytes));
     const begins = !heard.worked && work.includes(event.type);
     const named = event.type === "session" && event.sessionId !== progress.run.session_id;
     heard.worked ||= begins;
@@ -142,6 +146,27 @@ function hear(progress: RunProgress, stop: AbortController) {
       return heard.worked;
     },
   };
+}
+
+/** Most text of lines that are no events, for each stream of a turn, in characters: the logs hold the rest. */
+const maxRaw = 16 * 1024;
+
+function tellRaw(progress: RunProgress) {
+  const left = { stdout: maxRaw, stderr: maxRaw };
+  return (stream: "stdout" | "stderr", text: string, bytes: LineBytes) => {
+    if (text.trim() === "" || left[stream] <= 0) return;
+    const shown = text.slice(0, left[stream]);
+    left[stream] -= shown.length;
+    const data = shown === text ? { text } : { text: shown, truncated: true };
+    progress.tell({ type: `raw.${stream}`, data }, rawRefOf(progress.run, stream, bytes));
+  };
+}
+
+/** Where a line lies in the turn's log; null beyond what the log keeps. */
+function rawRefOf(run: RunRecord, stream: "stdout" | "stderr", { from, to }: LineBytes): RawRef | null {
+  if (to > maxLogBytes) return null;
+  const { attempt, turns } = run;
+  return { attempt_number: attempt, turn: turns, stream, byte_from: from, byte_to: to, encoding: "utf-8" };
 }
 
 function describeTurn(outcome: TurnOutcome, args: string[], installation: Installation) {

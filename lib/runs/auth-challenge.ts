@@ -5,6 +5,7 @@ export const loginMethodName = z.enum(["device_code", "import_files", "api_key",
 /** One way to log an agent in, and what a person has to do for it. */
 export const loginMethod = z.object({
   method: loginMethodName,
+  challenge_kind: loginMethodName,
   title: z.string(),
   instructions: z.string(),
   files: z.array(z.object({ name: z.string(), path: z.string(), required: z.boolean() })).optional(),

@@ -2,7 +2,7 @@ import { createWriteStream, type WriteStream } from "node:fs";
 import { finished } from "node:stream/promises";
 
 /** Most that is kept of each log; what comes after is counted out, not stored: a run must not fill the disk. */
-const maxLogBytes = 64 * 1024 * 1024;
+export const maxLogBytes = 64 * 1024 * 1024;
 
 export interface BoundedLog {
   write(chunk: Buffer, source: { pause(): unknown; resume(): unknown } | null): void;

@@ -1,6 +1,7 @@
 import type { Engines, SandboxIntent } from "../agents/index.ts";
 import type { Estimates, Gate } from "../capacity/index.ts";
 import type { SkillRegistry, SkillValidators } from "../skills/index.ts";
+import type { EventFeeds } from "./event-feed.ts";
 import type { Idempotency } from "./idempotency.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
 import type { KillGraces } from "./process-tree.ts";
@@ -46,6 +47,7 @@ export interface RunContext {
   asRoot: boolean;
   store: RunStore;
   cache: ResultCache;
+  feeds: EventFeeds;
   secrets: RunSecrets;
   idempotency: Idempotency;
   skills: SkillRegistry;

@@ -19,54 +19,63 @@ await handle.close();
 
 const run = { runId: "R", engine: "codex" };
 const meta = { attempt: 1, turn: 1 };
+const said = (n: number) => ({
+  type: "diagnostic.warning" as const,
+  data: { code: `${n}`, message: "" },
+});
 
 test("numbers events from 1 without a gap, in the order they were told, also over reopening", async () => {
   const first = await openEventLog(path, run);
-  for (let n = 1; n <= 500; n++) first.append("diagnostic.warning", { n }, meta);
+  for (let n = 1; n <= 500; n++) first.append(said(n), meta);
   await first.close();
   const second = await openEventLog(path, run);
-  expect(second.append("diagnostic.warning", { n: 501 }, meta)).toBe(501);
+  expect(second.append(said(501), meta)).toBe(501);
   await second.close();
-  const events = await readEvents(path, {});
+  const events = (await readEvents(path, {})).events;
   expect(events.map((event) => event.seq)).toEqual(Array.from({ length: 501 }, (_, n) => n + 1));
-  expect(events.at(-1)).toMatchObject({ protocol_version: "fcmp/1.0", run_id: "R", data: { n: 501 }, meta });
+  expect(events.at(-1)).toMatchObject({
+    protocol_version: "fcmp/1.0",
+    run_id: "R",
+    data: { code: "501" },
+    meta,
+  });
 });
 
 test("what was flushed is on disk while the log is still open", async () => {
   const log = await openEventLog(path, run);
-  log.append("diagnostic.warning", {}, meta);
+  log.append(said(0), meta);
   await log.flushed();
-  expect(await readEvents(path, {})).toHaveLength(1);
+  expect((await readEvents(path, {})).events).toHaveLength(1);
   await log.close();
 });
 
 test("a torn last line is cut off, and its number given again", async () => {
   const log = await openEventLog(path, run);
-  log.append("a", {}, meta);
-  log.append("b", {}, meta);
+  log.append(said(0), meta);
+  log.append(said(0), meta);
   await log.close();
   await appendFile(path, '{"protocol_version":"fcmp/1.0","run_id":"R","se');
   const again = await openEventLog(path, run);
-  expect(again.append("c", {}, meta)).toBe(3);
+  expect(again.append(said(0), meta)).toBe(3);
   await again.close();
   expect((await readFile(path, "utf8")).trimEnd().split("\n")).toHaveLength(3);
 });
 
 test("reads a range", async () => {
   const log = await openEventLog(path, run);
-  for (let n = 1; n <= 20; n++) log.append("x", {}, meta);
+  for (let n = 1; n <= 20; n++) log.append(said(0), meta);
   await log.close();
   const seqs = async (range: Parameters<typeof readEvents>[1]) =>
-    (await readEvents(path, range)).map((event) => event.seq);
+    (await readEvents(path, range)).events.map((event) => event.seq);
   expect(await seqs({ from: 18 })).toEqual([18, 19, 20]);
   expect(await seqs({ from: 3, to: 5 })).toEqual([3, 4, 5]);
   expect(await seqs({ limit: 2 })).toEqual([1, 2]);
-  expect(await readEvents(join(folder, "none"), {})).toEqual([]);
+  expect((await readEvents(join(folder, "none"), {})).events).toEqual([]);
 });
 
 test("a write that failed is taken back and made good with the next flush: no gap, no torn line", async () => {
   const log = await openEventLog(path, run);
-  log.append("a", {}, meta);
+  log.append(said(1), meta);
   await log.flushed();
   const { size } = await stat(path);
   // As a full disk does it: a part of the line gets through, then the write fails.
@@ -75,15 +84,37 @@ test("a write that failed is taken back and made good with the next flush: no ga
     await appendFile(path, '{"protocol_ver');
     throw Object.assign(new Error("no space"), { code: "ENOSPC" });
   };
-  log.append("b", {}, meta);
+  log.append(said(2), meta);
   await expect(log.flushed()).rejects.toMatchObject({ code: "ENOSPC" });
   FileHandlePrototype.appendFile = real;
   expect((await stat(path)).size).toBe(size);
-  log.append("c", {}, meta);
+  log.append(said(3), meta);
   await log.close();
-  expect((await readEvents(path, {})).map((event) => [event.seq, event.type])).toEqual([
-    [1, "a"],
-    [2, "b"],
-    [3, "c"],
+  expect((await readEvents(path, {})).events.map((event) => [event.seq, event.data.code])).toEqual([
+    [1, "1"],
+    [2, "2"],
+    [3, "3"],
+  ]);
+});
+
+test("counts events within an attempt too, over reopening, and tells of them when they are in the file", async () => {
+  const written: number[] = [];
+  const open = () => openEventLog(path, run, (lines) => written.push(...lines.map(({ seq }) => seq)));
+  const first = await open();
+  first.append(said(1), { attempt: 1, turn: 1 });
+  first.append(said(2), { attempt: 1, turn: 1 });
+  expect(written).toEqual([]);
+  await first.close();
+  expect(written).toEqual([1, 2]);
+  const second = await open();
+  second.append(said(3), { attempt: 1, turn: 2 });
+  second.append(said(4), { attempt: 2, turn: 3 });
+  await second.close();
+  const { events } = await readEvents(path, {});
+  expect(events.map(({ seq, meta }) => [seq, meta.attempt, meta.local_seq])).toEqual([
+    [1, 1, 1],
+    [2, 1, 2],
+    [3, 1, 3],
+    [4, 2, 1],
   ]);
 });

@@ -5,23 +5,54 @@ import { createInterface } from "node:readline";
 import { z } from "zod";
 import type { ToldEvent } from "./event-types.ts";
 
+/** The bytes of an agent's output that an event was read from: `GET .../logs/range` gives them. */
+export const rawRef = z.object({
+  attempt_number: z.int(),
+  turn: z.int(),
+  stream: z.enum(["stdout", "stderr"]),
+  byte_from: z.int(),
+  byte_to: z.int().describe("The first byte behind them."),
+  encoding: z.literal("utf-8"),
+});
+export type RawRef = z.infer<typeof rawRef>;
+
 /** One line of a run's event log, in the envelope of the public protocol FCMP/1.0. */
 export const runEvent = z.object({
   protocol_version: z.literal("fcmp/1.0"),
   run_id: z.string(),
-  /** Contiguous from 1 over the whole run. */
-  seq: z.int(),
+  seq: z.int().describe("Contiguous from 1 over the whole job."),
   ts: z.string(),
   engine: z.string(),
   type: z.string(),
   data: z.record(z.string(), z.unknown()),
-  meta: z.object({ attempt: z.int(), turn: z.int() }),
+  meta: z.object({
+    attempt: z.int(),
+    turn: z.int(),
+    local_seq: z.int().describe("Contiguous from 1 within the attempt."),
+  }),
+  correlation: z
+    .record(z.string(), z.union([z.string(), z.int()]))
+    .describe("Ids that tie events to each other: call_id, interaction_id, auth_session_id."),
+  raw_ref: rawRef.nullable(),
 });
 export type RunEvent = z.infer<typeof runEvent>;
 
+/** An event that is in the file. */
+export interface WrittenLine {
+  seq: number;
+  /** The line without its end. */
+  text: string;
+  /** Bytes of the log up to the end of this line. */
+  end: number;
+  /** It tells the run's end: nothing comes after it. */
+  last: boolean;
+  /** As it is sent, made once for all who follow. */
+  frame?: Uint8Array;
+}
+
 export interface EventLog {
   /** Adds an event and gives its number. It is in the file when `flushed` next resolves; lines keep the order of the calls. */
-  append(event: ToldEvent, meta: { attempt: number; turn: number }): number;
+  append(event: ToldEvent, meta: { attempt: number; turn: number }, raw?: RawRef | null): number;
   /** Bytes the log has, what still waits to be written included. */
   readonly bytes: number;
   /** Resolves when all that was appended is written; rejects when the medium failed. */
@@ -29,29 +60,39 @@ export interface EventLog {
   close(): Promise<void>;
 }
 
-/** Opens the append-only log of a run, going on after its last whole line (a crash may have torn the one behind it). */
-export async function openEventLog(path: string, run: { runId: string; engine: string }): Promise<EventLog> {
+/**
+ * Opens the append-only log of a run, going on after its last whole line (a crash may have torn the one behind it).
+ * @param onWritten handed events when they are in the file, in order: nobody is told what a crash could take back
+ */
+export async function openEventLog(
+  path: string,
+  run: { runId: string; engine: string },
+  onWritten: (lines: readonly WrittenLine[]) => void = () => undefined,
+): Promise<EventLog> {
   const file = await openForAppend(path);
   let size = (await file.stat()).size;
   let seq = 0;
-  if (size > 0) ({ seq, size } = await lastSequence(path));
+  let local: { attempt: number; seq: number } | null = null;
+  if (size > 0) ({ seq, size, local } = await whereItEnds(path));
   let bytes = size;
-  let waiting: string[] = [];
+  let waiting: WrittenLine[] = [];
   let writing: Promise<void> = Promise.resolve();
   let scheduled = false;
   const write = async () => {
     const lines = waiting;
     waiting = [];
-    const text = lines.join("");
+    const last = lines.at(-1);
+    if (last === undefined) return;
     try {
-      if (text !== "") await file.appendFile(text);
-      size += Buffer.byteLength(text);
+      await file.appendFile(`${lines.map(({ text }) => text).join("\n")}\n`);
+      size = last.end;
     } catch (error) {
       // What was written of it is taken back, and tried again with the next flush.
       waiting = [...lines, ...waiting];
       await file.truncate(size).catch(() => undefined);
       throw error;
     }
+    onWritten(lines);
   };
   const flush = () => {
     scheduled = false;
@@ -62,8 +103,9 @@ export async function openEventLog(path: string, run: { runId: string; engine: s
     get bytes() {
       return bytes;
     },
-    append({ type, data }, meta) {
+    append({ type, data }, meta, raw = null) {
       seq += 1;
+      local = { attempt: meta.attempt, seq: local?.attempt === meta.attempt ? local.seq + 1 : 1 };
       const event: RunEvent = {
         protocol_version: "fcmp/1.0",
         run_id: run.runId,
@@ -72,11 +114,14 @@ export async function openEventLog(path: string, run: { runId: string; engine: s
         engine: run.engine,
         type,
         data,
-        meta,
+        meta: { ...meta, local_seq: local.seq },
+        correlation: correlationOf(data),
+        raw_ref: raw,
       };
-      const line = `${JSON.stringify(event)}\n`;
-      bytes += Buffer.byteLength(line);
-      waiting.push(line);
+      const text = JSON.stringify(event);
+      bytes += Buffer.byteLength(text) + 1;
+      const last = type === "conversation.state.changed" && data.terminal !== undefined;
+      waiting.push({ seq, text, end: bytes, last });
       if (!scheduled) {
         scheduled = true;
         setImmediate(flush);
@@ -108,40 +153,69 @@ async function openForAppend(path: string): Promise<FileHandle> {
 }
 
 /** How far a log goes, in events and bytes, once what a crash tore off its end is cut away. */
-async function lastSequence(path: string): Promise<{ seq: number; size: number }> {
+async function whereItEnds(path: string) {
   const text = await readFile(path, "utf8");
   const whole = text.slice(0, text.lastIndexOf("\n") + 1);
   const size = Buffer.byteLength(whole);
   if (whole.length < text.length) await truncate(path, size);
-  return { seq: whole.split("\n").length - 1, size };
+  const lines = whole.split("\n");
+  const meta = runEvent.safeParse(parseLine(lines.at(-2) ?? "")).data?.meta;
+  return {
+    seq: lines.length - 1,
+    size,
+    local: meta === undefined ? null : { attempt: meta.attempt, seq: meta.local_seq },
+  };
+}
+
+function correlationOf(data: ToldEvent["data"]): RunEvent["correlation"] {
+  const ids: RunEvent["correlation"] = {};
+  if ("call_id" in data) ids.call_id = data.call_id;
+  if ("interaction_id" in data) ids.interaction_id = data.interaction_id;
+  if ("auth_session_id" in data) ids.auth_session_id = data.auth_session_id;
+  return ids;
+}
+
+/** Which events are wanted; both ends belong to it. */
+export interface EventRange {
+  from?: number | undefined;
+  to?: number | undefined;
+  /** ISO 8601 times, in UTC. */
+  fromTime?: string | undefined;
+  toTime?: string | undefined;
+  limit?: number | undefined;
 }
 
 /**
- * Reads events with `from <= seq <= to` in order, at most `limit`; a run that has none gives [].
+ * Reads events in order, at most `limit`, and the number of the last event there is; a run that has none gives [] and 0.
  * Lines are read as a stream: a log may be larger than memory should be.
  */
 export async function readEvents(
   path: string,
-  { from = 1, to = Number.MAX_SAFE_INTEGER, limit = 1_000 }: { from?: number; to?: number; limit?: number },
-): Promise<RunEvent[]> {
+  { from = 1, to = Number.MAX_SAFE_INTEGER, fromTime, toTime, limit = 1_000 }: EventRange,
+): Promise<{ events: RunEvent[]; last: number }> {
   const events: RunEvent[] = [];
   const stream = createReadStream(path, "utf8");
   const lines = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY });
+  let seq = 0;
   try {
-    let seq = 0;
     for await (const line of lines) {
+      // Half written, at the moment.
+      if (!line.endsWith("}")) break;
       seq += 1;
-      if (seq < from) continue;
-      if (seq > to || events.length === limit) break;
-      const event = runEvent.safeParse(parseLine(line));
-      if (event.success) events.push(event.data);
+      if (seq < from || seq > to || events.length === limit) continue;
+      const event = runEvent.safeParse(parseLine(line)).data;
+      if (event === undefined) continue;
+      const ts = Date.parse(event.ts);
+      if (fromTime !== undefined && ts < Date.parse(fromTime)) continue;
+      if (toTime !== undefined && ts > Date.parse(toTime)) continue;
+      events.push(event);
     }
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
   } finally {
     stream.destroy();
   }
-  return events;
+  return { events, last: seq };
 }
 
 /** A line of the log as JSON, or null: the last one may be half written, and a power cut may have damaged one. */

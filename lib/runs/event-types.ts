@@ -75,3 +75,12 @@ export type EventType = keyof typeof eventData;
 export type ToldEvent = {
   [Type in EventType]: { type: Type; data: z.infer<(typeof eventData)[Type]> };
 }[EventType];
+
+function isEventType(type: string): type is EventType {
+  return Object.hasOwn(eventData, type);
+}
+
+/** Whether an event that was read back is one of those: of a known type, with the data that belongs to it. */
+export function isTold(event: { type: string; data: unknown }): event is ToldEvent {
+  return isEventType(event.type) && eventData[event.type].safeParse(event.data).success;
+}

@@ -1,5 +1,7 @@
 export { loginMethodName, pendingAuth } from "./auth-challenge.ts";
+export { chatBubble } from "./chat.ts";
 export type { Log, RunContext, RunSettings } from "./context.ts";
+export { createEventFeeds } from "./event-feed.ts";
 export { type RunEvent, runEvent } from "./event-log.ts";
 export { createIdempotency } from "./idempotency.ts";
 export { pendingInteraction } from "./interaction.ts";

@@ -2,6 +2,7 @@ import { importCredentials, keyVariable } from "../agents/index.ts";
 import { RunnerError } from "../errors.ts";
 import type { PendingAuth } from "./auth-challenge.ts";
 import type { RunContext } from "./context.ts";
+import type { DeviceLogins } from "./device-logins.ts";
 import { inHand } from "./move-on.ts";
 import type { RunRecord } from "./record.ts";
 import type { UploadedFile } from "./reply-files.ts";
@@ -27,7 +28,11 @@ export interface LoginDesk {
   importFiles(id: string, files: readonly UploadedFile[]): Promise<string[]>;
 }
 
-export function createLoginDesk(context: RunContext, scheduler: Scheduler): LoginDesk {
+export function createLoginDesk(
+  context: RunContext,
+  scheduler: Scheduler,
+  deviceLogins: DeviceLogins,
+): LoginDesk {
   const awaited = async (id: string): Promise<{ run: RunRecord; auth: PendingAuth }> => {
     assertAccepting(context);
     const run = await context.store.get(id);
@@ -38,7 +43,7 @@ export function createLoginDesk(context: RunContext, scheduler: Scheduler): Logi
 
   /** For this run alone: its secrets go with its end. */
   async function takeKey(run: RunRecord, value: string): Promise<void> {
-    const variable = keyVariable(context.engines.get(run.engine));
+    const variable = keyVariable(context.engines.get(run.engine), run.provider_id);
     if (variable === null) throw invalid(`The ${run.engine} CLI takes no key.`, "/submission/kind");
     if (value.trim() === "") throw invalid("The key is empty.", "/submission/value");
     const env = await context.secrets.read(run.request_id);
@@ -54,6 +59,9 @@ export function createLoginDesk(context: RunContext, scheduler: Scheduler): Logi
     const pending_auth: PendingAuth = {
       ...auth,
       phase: "challenge_active",
+      auth_url: null,
+      user_code: null,
+      last_error: null,
       auth_method: method.method,
       challenge_kind: method.method,
       instructions: method.instructions,
@@ -63,6 +71,7 @@ export function createLoginDesk(context: RunContext, scheduler: Scheduler): Logi
     await inHand(context, scheduler, run, (progress) =>
       progress.amend({ pending_auth }, { type: "auth.challenge.updated", data: pending_auth }),
     );
+    if (method.method === "device_code") deviceLogins.start(run, pending_auth);
   }
 
   async function tellAccepted(run: RunRecord, auth_session_id: string, kind: string): Promise<void> {

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { agents } from "../agents/index.ts";
 import { createRecordStore } from "../storage/index.ts";
 import type { RunContext } from "./context.ts";
+import { createEventFeeds } from "./event-feed.ts";
 import { readEvents } from "./event-log.ts";
 import type { PendingInteraction } from "./interaction.ts";
 import { runPaths, turnPaths } from "./paths.ts";
@@ -26,6 +27,7 @@ beforeEach(async () => {
 afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
 const resources = { peak_memory_mib: 180, peak_processes: 3, peak_threads: 30, peak_descriptors: 80 };
+const feeds = createEventFeeds();
 const interruptedCode = "ORCHESTRATOR_RESTART_INTERRUPTED";
 
 /** A server that stored `run` and was at work on it when it died: `work` is what it had done by then. */
@@ -33,7 +35,7 @@ async function crashed(run: RunRecord, work: (progress: RunProgress, store: RunS
   const records = createRecordStore(memoryDriver());
   const store = createRunStore(records);
   await store.create(run);
-  const progress = await openRunProgress({ store, dataDir }, run);
+  const progress = await openRunProgress({ store, feeds, dataDir }, run);
   await work(progress, store).catch(() => undefined);
   await progress.close();
 
@@ -43,6 +45,7 @@ async function crashed(run: RunRecord, work: (progress: RunProgress, store: RunS
   // Recovery needs these parts and no other.
   const context = {
     dataDir,
+    feeds,
     store: fresh,
     cache: createResultCache(records),
     secrets: createRunSecrets(dataDir),
@@ -56,7 +59,7 @@ async function crashed(run: RunRecord, work: (progress: RunProgress, store: RunS
   } as unknown as Scheduler;
   const waiting: Waiting = { watch: (run) => void watched.push(run.request_id), stop() {} };
   await recoverRuns(context, scheduler, waiting);
-  const events = await readEvents(runPaths(dataDir, run.request_id).events, {});
+  const events = (await readEvents(runPaths(dataDir, run.request_id).events, {})).events;
   const steps = events
     .filter((event) => event.type === "conversation.state.changed")
     .map((event) => [event.data.from, event.data.to]);
@@ -139,7 +142,7 @@ test("stored to have succeeded, not told: has succeeded, and is told of once", a
     recordOf("queued"),
     async (progress, store) => {
       await running(progress, { resources });
-      const again = await openRunProgress({ store: untold(store), dataDir }, progress.run);
+      const again = await openRunProgress({ store: untold(store), feeds, dataDir }, progress.run);
       await again.become("succeeded", "turn.succeeded", {});
     },
   );
@@ -156,7 +159,7 @@ test("stored to have succeeded, not told: has succeeded, and is told of once", a
 test("waiting for an answer, not told: waits on, and the question is told", async () => {
   const { run, watched, events, steps } = await crashed(recordOf("queued"), async (progress, store) => {
     await running(progress);
-    const again = await openRunProgress({ store: untold(store), dataDir }, progress.run);
+    const again = await openRunProgress({ store: untold(store), feeds, dataDir }, progress.run);
     await again.become("waiting_user", "turn.needs_input", { pending: question, interaction_count: 1 });
   });
   expect(run).toMatchObject({ status: "waiting_user", pending: question });
@@ -171,7 +174,7 @@ test("answered, not told: is queued with the answer, and both are told", async (
   const { admitted, events, steps } = await crashed(recordOf("queued"), async (progress, store) => {
     await running(progress);
     await progress.become("waiting_user", "turn.needs_input", { pending: question, interaction_count: 1 });
-    const again = await openRunProgress({ store: untold(store), dataDir }, progress.run);
+    const again = await openRunProgress({ store: untold(store), feeds, dataDir }, progress.run);
     await again.become("queued", "interaction.reply.accepted", { pending: null, resume });
   });
   expect(admitted).toMatchObject([{ status: "queued", pending: null, resume }]);

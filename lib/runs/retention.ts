@@ -19,6 +19,7 @@ export interface CleanupCount {
 /** Removes a run that has ended, or that never got its files: record first, so that a crash leaves only litter. */
 export async function removeRun(context: RunContext, run: RunRecord): Promise<void> {
   await context.store.remove(run.request_id);
+  context.feeds.dismiss(run.request_id);
   const key = run.status === "succeeded" && !run.cache_hit ? cacheKey(run) : null;
   if (key !== null && (await context.cache.lookup(key)) === run.request_id) await context.cache.forget(key);
   await context.secrets.forget(run.request_id);

@@ -1,5 +1,5 @@
 import type { RunContext } from "./context.ts";
-import { type EventLog, openEventLog } from "./event-log.ts";
+import { type EventLog, openEventLog, type RawRef } from "./event-log.ts";
 import type { ToldEvent } from "./event-types.ts";
 import { type RunPaths, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
@@ -32,7 +32,8 @@ export interface RunProgress {
   ): Promise<void>;
   /** Changes fields of a run that waits, durably, and tells of it: its status stays. */
   amend(fields: Partial<Omit<RunRecord, "status">>, event: ToldEvent): Promise<void>;
-  tell(event: ToldEvent): void;
+  /** @param raw the bytes of the agent's output that it was read from */
+  tell(event: ToldEvent, raw?: RawRef | null): void;
   warn(code: string, message: string): void;
   close(): Promise<void>;
 }
@@ -52,18 +53,22 @@ interface Step {
 }
 
 export async function openRunProgress(
-  { store, dataDir }: Pick<RunContext, "store" | "dataDir">,
+  { store, feeds, dataDir }: Pick<RunContext, "store" | "feeds" | "dataDir">,
   record: RunRecord,
 ): Promise<RunProgress> {
   let run = record;
   const paths = runPaths(dataDir, run.request_id);
-  const events: EventLog = await openEventLog(paths.events, { runId: run.request_id, engine: run.engine });
+  const { request_id: runId, engine } = run;
+  const events: EventLog = await openEventLog(paths.events, { runId, engine }, (lines) =>
+    feeds.publish(runId, lines),
+  );
   let full = false;
   // A CLI that never stops talking fills its own log, not the disk: states are still told, and the logs hold the rest.
-  const tell = (event: ToldEvent) => {
+  const tell = (event: ToldEvent, raw: RawRef | null = null) => {
     if (full) return;
     full = events.bytes > maxEventBytes;
-    events.append(full ? { type: "diagnostic.warning", data: eventsCut } : event, metaOf(run));
+    if (full) events.append({ type: "diagnostic.warning", data: eventsCut }, metaOf(run));
+    else events.append(event, metaOf(run), raw);
   };
   let step: Step | null = null;
   let jotting: Promise<void> | null = null;

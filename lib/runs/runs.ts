@@ -1,10 +1,14 @@
 import { RunnerError } from "../errors.ts";
 import { filesBelow } from "./artifacts.ts";
+import { type ChatBubble, type ChatFollower, followChat, readChat } from "./chat.ts";
 import type { JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
 import { describeAuth, describePending, describeRun, summarizeRun } from "./describe-run.ts";
-import { type RunEvent, readEvents } from "./event-log.ts";
+import { createDeviceLogins } from "./device-logins.ts";
+import { type EventRange, type RunEvent, readEvents } from "./event-log.ts";
 import { finish } from "./finish.ts";
+import { type Follower, follow } from "./follow.ts";
+import { type LogRange, type LogRangeRequest, readLogRange } from "./log-range.ts";
 import { createLoginDesk, type LoginAnswer } from "./login-desk.ts";
 import { inHand } from "./move-on.ts";
 import { type RunPaths, repliesFolder, runPaths } from "./paths.ts";
@@ -30,6 +34,14 @@ export interface Canceled {
   status: RunRecord["status"];
   accepted: boolean;
   message: string;
+}
+
+export interface EventHistory {
+  count: number;
+  events: RunEvent[];
+  source: "pre_observable" | "live" | "history";
+  cursor_floor: number;
+  cursor_ceiling: number;
 }
 
 /** Everything the endpoints do with jobs. Methods that take an id throw RunnerError JOB_NOT_FOUND for an unknown one. */
@@ -58,7 +70,14 @@ export interface Runs {
   bundle(id: string, kind: "result" | "debug"): Promise<BundleFile[]>;
   files(id: string): Promise<{ entries: FileEntry[]; truncated: boolean }>;
   logs(id: string, turn?: number): Promise<RunLogs>;
-  events(id: string, range: { from?: number; to?: number; limit?: number }): Promise<RunEvent[]>;
+  events(id: string, range: EventRange): Promise<EventHistory>;
+  /** Follows the log behind event `after`. The signal ends the wait of a caller that has gone away. */
+  follow(id: string, after: number, signal: AbortSignal): Promise<Follower>;
+  /** The same for the conversation, behind bubble `after`. */
+  followChat(id: string, after: number, signal: AbortSignal): Promise<ChatFollower>;
+  chat(id: string, range: { from?: number; to?: number; limit?: number }): Promise<ChatBubble[]>;
+  /** @throws RunnerError REQUEST_INVALID for a stream, turn or attempt there is none of */
+  logRange(id: string, range: LogRangeRequest): Promise<LogRange>;
   /** What the job waits for, if it does. */
   pending(id: string): Promise<ReturnType<typeof describePending>>;
   authSession(id: string): Promise<ReturnType<typeof describeAuth>>;
@@ -85,7 +104,8 @@ export interface Runs {
 export function createRuns(context: RunContext): Runs {
   const scheduler: Scheduler = createScheduler(context, (run) => waiting.watch(run));
   const waiting: Waiting = createWaiting(context, scheduler);
-  const loginDesk = createLoginDesk(context, scheduler);
+  const deviceLogins = createDeviceLogins(context, scheduler);
+  const loginDesk = createLoginDesk(context, scheduler, deviceLogins);
   const { store, dataDir, locked } = context;
   // A record is never changed, only replaced: its description is made once.
   const statuses = new WeakMap<RunRecord, ReturnType<typeof describeRun>>();
@@ -147,7 +167,19 @@ export function createRuns(context: RunContext): Runs {
       return readLogs(paths, await turnsOnDisk(paths, run.turns), turn);
     },
     async events(id, range) {
-      return readEvents((await find(id)).paths.events, range);
+      // Asked before the log is read: of a run that has ended by now the log has all.
+      const { run, paths } = await find(id);
+      const { events, last } = await readEvents(paths.events, range);
+      const source = last === 0 ? "pre_observable" : isTerminal(run.status) ? "history" : "live";
+      const cursor_floor = last === 0 ? 0 : 1;
+      return { count: events.length, events, source, cursor_floor, cursor_ceiling: last };
+    },
+    follow: (id, after, signal) => follow(context, id, after, signal),
+    followChat: async (id, after, signal) => followChat(await follow(context, id, 0, signal), after),
+    chat: async (id, range) => readChat((await find(id)).paths.events, range),
+    async logRange(id, range) {
+      const { run, paths } = await find(id);
+      return readLogRange(paths, run, await turnsOnDisk(paths, run.turns), range);
     },
     pending: async (id) => describePending(await store.get(id)),
     authSession: async (id) => describeAuth(await store.get(id)),
@@ -203,7 +235,9 @@ export function createRuns(context: RunContext): Runs {
     recover: () => recoverRuns(context, scheduler, waiting),
     async shutdown(graceMs) {
       waiting.stop();
+      deviceLogins.stop();
       await scheduler.shutdown(graceMs);
+      context.feeds.dismiss();
     },
   };
 }

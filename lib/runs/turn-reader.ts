@@ -7,7 +7,7 @@ import {
   type TurnRequest,
   type TurnSummary,
 } from "../agents/index.ts";
-import { createLineSplitter } from "./line-splitter.ts";
+import { createLineSplitter, type LineBytes } from "./line-splitter.ts";
 
 const overflowText = "a line of output was longer than 1 MiB and was left out";
 
@@ -22,16 +22,28 @@ export interface TurnReader {
   end(stderr: string): void;
 }
 
+/**
+ * @param onEvent told each event, with the line of stdout that it was read from
+ * @param onUnread told each line of stdout that meant nothing to the agent's reader and is no JSON
+ */
 export function createTurnReader(
   agent: Agent,
   request: TurnRequest,
-  onEvent: (event: AgentEvent) => void,
+  onEvent: (event: AgentEvent, bytes: LineBytes | null) => void,
+  onUnread: (text: string, bytes: LineBytes) => void = () => undefined,
 ): TurnReader {
   const { summary, add } = createTurnSummary();
   const named = nameTools();
-  const take = (event: AgentEvent) => {
+  const take = (event: AgentEvent, bytes: LineBytes | null = null) => {
     add(event);
-    onEvent(named(event));
+    onEvent(named(event), bytes);
+  };
+  const readLine = (line: string, bytes: LineBytes) => {
+    // JSON holds no raw escape character: where one stands, a terminal's colours came along.
+    const text = line.includes("\u001b") ? stripVTControlCharacters(line) : line;
+    const events = reader.line(text);
+    for (const event of events) take(event, bytes);
+    if (events.length === 0 && !/^\s*(\{|$)/.test(text)) onUnread(text, bytes);
   };
   const reader = agent.read(request);
   // In a stream's listener an error would take the server down, such as that of JSON nested deeper than the stack.
@@ -44,11 +56,7 @@ export function createTurnReader(
     }
   };
   const lines = createLineSplitter(
-    // JSON holds no raw escape character: where one stands, a terminal's colours came along.
-    (line) =>
-      guarded(() =>
-        reader.line(line.includes("\u001b") ? stripVTControlCharacters(line) : line).forEach(take),
-      ),
+    (line, bytes) => guarded(() => readLine(line, bytes)),
     () => guarded(() => take({ type: "warning", message: overflowText })),
   );
   return {
@@ -58,7 +66,7 @@ export function createTurnReader(
     end(stderr) {
       lines.end();
       guarded(() => {
-        reader.end?.().forEach(take);
+        for (const event of reader.end?.() ?? []) take(event);
         if (summary.failure !== null || (summary.completed && !agent.stderrRules)) return;
         const explained = agent.explainStderr(stderr);
         if (explained) take(explained);

@@ -2,9 +2,11 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { PassThrough, type Readable, type Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { stripVTControlCharacters } from "node:util";
 import type { Agent, AgentCommand, AgentEvent, TurnRequest, TurnSummary } from "../agents/index.ts";
 import { trackingVariable } from "../agents/index.ts";
 import { boundedLog } from "./bounded-log.ts";
+import { createLineSplitter, type LineBytes } from "./line-splitter.ts";
 import { endProcessGroup, type KillGraces, sweepByEnvironment } from "./process-tree.ts";
 import type { Resources } from "./record.ts";
 import { createTurnReader } from "./turn-reader.ts";
@@ -33,7 +35,10 @@ export interface TurnOptions {
   /** Milliseconds without any output after which `onStall` is called; 0 waits for ever. */
   stallMs: number;
   onStall(): void;
-  onEvent(event: AgentEvent): void;
+  /** @param bytes the line of stdout that it was read from */
+  onEvent(event: AgentEvent, bytes: LineBytes | null): void;
+  /** A line that is no event: of stdout when its reader makes nothing of it, any of stderr. */
+  onRaw(stream: "stdout" | "stderr", text: string, bytes: LineBytes): void;
 }
 
 /** How the process of a turn ended, and what its stream had told by then. */
@@ -61,7 +66,13 @@ const conversationGraceMs = 2_000;
 export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   const { agent, command, logs, signal } = options;
   const started = performance.now();
-  const reader = createTurnReader(agent, options.request, options.onEvent);
+  const reader = createTurnReader(agent, options.request, options.onEvent, (text, bytes) =>
+    options.onRaw("stdout", text, bytes),
+  );
+  const stderrLines = createLineSplitter(
+    (line, bytes) => options.onRaw("stderr", stripVTControlCharacters(line), bytes),
+    () => undefined,
+  );
   writeFileSync(logs.prompt, options.prompt);
   for (const [path, content] of Object.entries(command.files)) writeAnew(path, content);
 
@@ -99,6 +110,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   child.stderr.on("data", (chunk: Buffer) => {
     stall.restart();
     stderr.write(chunk, child.stderr);
+    stderrLines.write(chunk);
     lastWords = (lastWords + chunk.toString("utf8")).slice(-stderrTail);
   });
 
@@ -137,6 +149,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   }
   await ending;
   if (conversation !== undefined) await Promise.race([conversation, sleep(conversationGraceMs)]);
+  stderrLines.end();
   reader.end(lastWords);
   await Promise.all([stdout.close(), stderr.close()]);
 

@@ -20,6 +20,7 @@ export const claude: Agent = {
   invokeLine: (skillId) => `/${skillId}`,
   credentialFiles: [".claude/.credentials.json"],
   credentialRule: "all",
+  login: { terminal: { args: [], steps: "Type /login in it, and follow the link that it shows." } },
   homes: [{ config: "claude", home: ".claude" }],
   configVariable: "CLAUDE_CONFIG_DIR",
   bootstrapFiles: {},

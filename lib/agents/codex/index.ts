@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Agent } from "../agent.ts";
 import { codexConfigArgs, keyVariables } from "./config.ts";
+import { readCodexChallenge } from "./login.ts";
 import { codexModels } from "./models.ts";
 import { explainCodexStderr, parseCodexLine } from "./stream.ts";
 
@@ -16,6 +17,14 @@ export const codex: Agent = {
   invokeLine: (skillId) => `$${skillId}`,
   credentialFiles: [".codex/auth.json"],
   credentialRule: "all",
+  login: {
+    terminal: { args: ["login"], steps: "It opens a browser, or shows a link to open." },
+    deviceCode: {
+      args: ["login", "--device-auth"],
+      note: "The account must allow logins by device code (ChatGPT: Settings, Security).",
+      read: readCodexChallenge,
+    },
+  },
   homes: [{ config: "codex", home: ".codex" }],
   configVariable: "CODEX_HOME",
   // Credentials in a file: a container has no keyring, and the mounted folder is what survives it.

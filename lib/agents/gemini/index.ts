@@ -19,6 +19,9 @@ export const gemini: Agent = {
   invokeLine: (skillId) => `Activate the skill "${skillId}" with the activate_skill tool, then follow it.`,
   credentialFiles: [".gemini/google_accounts.json", ".gemini/oauth_creds.json"],
   credentialRule: "all",
+  login: {
+    terminal: { args: [], steps: "Choose to sign in with Google, and follow the link that it shows." },
+  },
   homes: [{ config: "gemini", home: ".gemini" }],
   configVariable: null,
   bootstrapFiles: { "gemini/settings.json": `${JSON.stringify(signInWithGoogle, null, 2)}\n` },

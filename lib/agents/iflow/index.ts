@@ -26,6 +26,7 @@ export const iflow: Agent = {
   invokeLine: (skillId) => `Invoke skill named ${skillId}`,
   credentialFiles: [".iflow/iflow_accounts.json", ".iflow/oauth_creds.json"],
   credentialRule: "all",
+  login: { terminal: { args: [], steps: "Choose how to log in, and follow the link that it shows." } },
   homes: [{ config: "iflow", home: ".iflow" }],
   // IFLOW_HOME moves sessions and logs, but not the settings.
   configVariable: null,

@@ -30,6 +30,13 @@ const keyVariables = [
   "AWS_BEARER_TOKEN_BEDROCK",
 ];
 
+/** The variable of a provider's key; null for a provider of the user's own. */
+function keyOfProvider(provider: string): string | null {
+  const named =
+    provider === "google" ? "GEMINI_API_KEY" : `${provider.toUpperCase().replaceAll("-", "_")}_API_KEY`;
+  return keyVariables.includes(named) ? named : null;
+}
+
 /** opencode, driven by `opencode run --format json` (https://opencode.ai/docs/cli). */
 export const opencode: Agent = {
   id: "opencode",
@@ -44,6 +51,10 @@ export const opencode: Agent = {
     `Use the skill "${skillId}": load it with the skill tool, or else read ${skillsFolder}/${skillId}/SKILL.md, and do what it says.`,
   credentialFiles: [".local/share/opencode/auth.json"],
   credentialRule: "any",
+  login: {
+    terminal: { args: ["auth", "login"], steps: "Choose the provider of your model." },
+    keyVariable: keyOfProvider,
+  },
   homes: [
     { config: "opencode/config", home: ".config/opencode" },
     { config: "opencode/data", home: ".local/share/opencode" },

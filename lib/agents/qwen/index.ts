@@ -28,6 +28,7 @@ export const qwen: Agent = {
   // An API key that was set up in the CLI stands in its settings.
   credentialFiles: [".qwen/oauth_creds.json", ".qwen/settings.json"],
   credentialRule: "any",
+  login: { terminal: { args: [], steps: "Type /auth in it, and follow the link that it shows." } },
   // Qwen writes its settings on any start.
   credentialMarks: { ".qwen/settings.json": /"(?:apiKey|\w+_API_KEY)"\s*:\s*"[^"]/ },
   homes: [{ config: "qwen", home: ".qwen" }],

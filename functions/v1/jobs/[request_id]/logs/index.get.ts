@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { defineFunction } from "../../../../runtime/function.ts";
-import { requestId } from "../../../_shared/schemas.ts";
+import { defineFunction } from "../../../../../runtime/function.ts";
+import { requestId } from "../../../../_shared/schemas.ts";
 
 export default defineFunction({
   summary: "Prompt and output of a job's last turn, or of the one named",

@@ -1,0 +1,92 @@
+import { stripVTControlCharacters } from "node:util";
+import type { Agent, DeviceChallenge } from "../agent.ts";
+
+export interface DeviceLoginOptions {
+  /** Absolute path of the CLI. */
+  executable: string;
+  environment: Readonly<Record<string, string>>;
+  /** Ends the login: its whole process group. */
+  signal: AbortSignal;
+  /** Milliseconds somebody has to confirm it. */
+  timeoutMs: number;
+}
+
+/** A login by device code (RFC 8628) that the CLI itself carries out. Neither promise is left to fail unheard. */
+export interface DeviceLogin {
+  /** Rejects with a reason for people when the CLI gives none in time. */
+  challenge: Promise<DeviceChallenge>;
+  /** Never rejects. */
+  done: Promise<{ ok: boolean; error: string | null }>;
+}
+
+/** Milliseconds the CLI has to come up with the page and the code. */
+const challengeTimeoutMs = 30_000;
+/** Most characters of its output that are looked at. */
+const mostOutput = 64 * 1024;
+
+/** @throws Error for an agent that has no such login */
+export function startDeviceLogin(agent: Agent, options: DeviceLoginOptions): DeviceLogin {
+  const deviceCode = agent.login?.deviceCode;
+  if (deviceCode === undefined) throw new Error(`The ${agent.title} has no login by device code.`);
+  let onOutput = (_stdout: string): void => undefined;
+  const done = carryOut(options, deviceCode.args, (stdout) => onOutput(stdout));
+  const challenge = new Promise<DeviceChallenge>((resolve, reject) => {
+    const missing = (why: string) => reject(new Error(`The ${agent.title} showed no code ${why}.`));
+    const tooLate = setTimeout(() => missing(`within ${challengeTimeoutMs / 1000} s`), challengeTimeoutMs);
+    onOutput = (stdout) => {
+      const read = deviceCode.read(stdout);
+      if (read !== null) resolve(read);
+    };
+    void done.then(({ error }) => {
+      clearTimeout(tooLate);
+      missing(`before it ended${error === null ? "" : `: ${error.replace(/\.$/, "")}`}`);
+    });
+  });
+  challenge.catch(() => undefined);
+  return { challenge, done };
+}
+
+async function carryOut(
+  { executable, environment, signal, timeoutMs }: DeviceLoginOptions,
+  args: string[],
+  onOutput: (stdout: string) => void,
+): Promise<{ ok: boolean; error: string | null }> {
+  // Loaded when first needed: it is a third of what a start would read.
+  const { execa } = await import("execa");
+  const child = execa(executable, args, {
+    env: environment,
+    extendEnv: false,
+    stdin: "ignore",
+    detached: true,
+    buffer: false,
+    reject: false,
+    cleanup: false,
+  });
+  const end = () => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    } catch {
+      // ESRCH: the group is gone.
+    }
+    child.stdout.destroy();
+    child.stderr.destroy();
+  };
+  const timer = setTimeout(end, timeoutMs);
+  signal.addEventListener("abort", end, { once: true });
+  if (signal.aborted) end();
+  let printed = "";
+  let complained = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    printed = (printed + stripVTControlCharacters(chunk.toString("utf8"))).slice(-mostOutput);
+    onOutput(printed);
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    complained = (complained + stripVTControlCharacters(chunk.toString("utf8"))).slice(-mostOutput);
+  });
+  const { exitCode } = await child;
+  clearTimeout(timer);
+  signal.removeEventListener("abort", end);
+  if (exitCode === 0) return { ok: true, error: null };
+  const reason = complained.trim().split("\n").at(-1)?.slice(0, 500) ?? "";
+  return { ok: false, error: reason === "" ? "The login ended without success." : reason };
+}

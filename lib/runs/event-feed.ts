@@ -1,0 +1,141 @@
+import type { WrittenLine } from "./event-log.ts";
+
+/** Tells those who follow a run's log what was just written to it. */
+export interface EventFeeds {
+  /** Lines that are in the file now, in order. */
+  publish(runId: string, lines: readonly WrittenLine[]): void;
+  join(runId: string): Membership;
+  /** Sends everybody away who follows a run, as it was deleted; without an id everybody, for good. */
+  dismiss(runId?: string): void;
+}
+
+/** One follower's place at a feed. It holds nothing of its own but what it asks for. */
+export interface Membership {
+  /** Changes with every publication: ask before you look at the file, then wait for more than that. */
+  readonly version: number;
+  readonly dismissed: boolean;
+  /** Lines behind `seq`, as many as `maxBytes` allow; null when the feed does not go back that far, or has had none yet. */
+  linesAfter(seq: number, maxBytes: number): readonly WrittenLine[] | null;
+  /**
+   * Resolves with true when more was published than at `version`, the follower is sent away, or the signal aborts; with
+   * false after `ms`.
+   */
+  more(version: number, ms: number, signal: AbortSignal): Promise<boolean>;
+  leave(): void;
+}
+
+/** What a feed remembers for all its followers together; who is slower reads on in the file. */
+const keptLines = 512;
+const keptBytes = 1024 * 1024;
+
+interface Feed {
+  followers: number;
+  version: number;
+  dismissed: boolean;
+  lines: WrittenLine[];
+  bytes: number;
+  waiting: Set<() => void>;
+}
+
+/** Feeds live while somebody follows: a run nobody looks at costs nothing. */
+export function createEventFeeds(): EventFeeds {
+  const feeds = new Map<string, Feed>();
+  let closed = false;
+
+  function remember(feed: Feed, lines: readonly WrittenLine[]): void {
+    for (const line of lines) {
+      feed.lines.push(line);
+      feed.bytes += line.text.length;
+    }
+    let dropped = 0;
+    while (
+      feed.lines.length - dropped > keptLines ||
+      (feed.bytes > keptBytes && dropped < feed.lines.length)
+    ) {
+      feed.bytes -= feed.lines[dropped]?.text.length ?? 0;
+      dropped += 1;
+    }
+    if (dropped > 0) feed.lines.splice(0, dropped);
+  }
+
+  function wake(feed: Feed): void {
+    feed.version += 1;
+    const waiting = [...feed.waiting];
+    feed.waiting.clear();
+    for (const resolve of waiting) resolve();
+  }
+
+  return {
+    publish(runId, lines) {
+      const feed = feeds.get(runId);
+      if (feed === undefined) return;
+      remember(feed, lines);
+      wake(feed);
+    },
+    join(runId) {
+      const feed = feeds.get(runId) ?? {
+        followers: 0,
+        version: 0,
+        dismissed: closed,
+        lines: [],
+        bytes: 0,
+        waiting: new Set(),
+      };
+      feeds.set(runId, feed);
+      feed.followers += 1;
+      let left = false;
+      return {
+        get version() {
+          return feed.version;
+        },
+        get dismissed() {
+          return feed.dismissed;
+        },
+        linesAfter: (seq, maxBytes) => linesAfter(feed.lines, seq, maxBytes),
+        more: (version, ms, signal) =>
+          new Promise((resolve) => {
+            if (feed.version !== version || feed.dismissed || signal.aborted) return resolve(true);
+            const end = (came: boolean) => {
+              clearTimeout(timer);
+              feed.waiting.delete(wakeUp);
+              signal.removeEventListener("abort", wakeUp);
+              resolve(came);
+            };
+            const wakeUp = () => end(true);
+            const timer = setTimeout(() => end(false), ms);
+            feed.waiting.add(wakeUp);
+            signal.addEventListener("abort", wakeUp, { once: true });
+          }),
+        leave() {
+          if (left) return;
+          left = true;
+          feed.followers -= 1;
+          if (feed.followers === 0 && feeds.get(runId) === feed) feeds.delete(runId);
+        },
+      };
+    },
+    dismiss(runId) {
+      closed ||= runId === undefined;
+      for (const [id, feed] of [...feeds]) {
+        if (runId !== undefined && id !== runId) continue;
+        feed.dismissed = true;
+        feeds.delete(id);
+        wake(feed);
+      }
+    },
+  };
+}
+
+function linesAfter(
+  lines: readonly WrittenLine[],
+  seq: number,
+  maxBytes: number,
+): readonly WrittenLine[] | null {
+  const [first] = lines;
+  if (first === undefined || first.seq > seq + 1) return null;
+  // Numbers are contiguous, so the place follows from the first one.
+  const from = seq + 1 - first.seq;
+  let to = from;
+  for (let bytes = 0; to < lines.length && bytes < maxBytes; to++) bytes += lines[to]?.text.length ?? 0;
+  return lines.slice(from, to);
+}

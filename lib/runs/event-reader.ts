@@ -1,0 +1,67 @@
+import { type FileHandle, open } from "node:fs/promises";
+import type { WrittenLine } from "./event-log.ts";
+
+/** Reads a run's log from the beginning on, piece by piece, as far as whole lines go. */
+export interface EventReader {
+  /** The next lines, at most about `maxBytes` of them; none when there is no more whole line yet. */
+  next(maxBytes: number): Promise<WrittenLine[]>;
+  /** Goes on behind a line that came from elsewhere. */
+  skipTo(line: WrittenLine): void;
+  close(): Promise<void>;
+}
+
+const newline = 0x0a;
+
+export function createEventReader(path: string): EventReader {
+  let file: FileHandle | null = null;
+  let seq = 0;
+  let offset = 0;
+  return {
+    async next(maxBytes) {
+      file ??= await open(path, "r").catch(() => null);
+      if (file === null) return [];
+      // A line longer than a piece is read with a larger one.
+      for (let most = maxBytes; ; most *= 4) {
+        const buffer = Buffer.allocUnsafe(most);
+        const { bytesRead } = await file.read(buffer, 0, most, offset);
+        const piece = buffer.subarray(0, bytesRead);
+        const end = piece.lastIndexOf(newline) + 1;
+        if (end === 0 && bytesRead === most) continue;
+        const lines: WrittenLine[] = [];
+        for (let from = 0; from < end; ) {
+          const to = piece.indexOf(newline, from);
+          const text = piece.toString("utf8", from, to);
+          seq += 1;
+          lines.push({ seq, text, end: offset + to + 1, last: tellsTheEnd(text) });
+          from = to + 1;
+        }
+        offset += end;
+        return lines;
+      }
+    },
+    skipTo(line) {
+      seq = line.seq;
+      offset = line.end;
+    },
+    async close() {
+      await file?.close();
+      file = null;
+    },
+  };
+}
+
+/** Looked for in the text first: most lines need not be parsed. */
+function tellsTheEnd(text: string): boolean {
+  if (!text.includes('"type":"conversation.state.changed"') || !text.includes('"terminal":{')) return false;
+  try {
+    const event: unknown = JSON.parse(text);
+    return (
+      typeof event === "object" &&
+      event !== null &&
+      "type" in event &&
+      event.type === "conversation.state.changed"
+    );
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,81 @@
+import type { RunContext } from "./context.ts";
+import type { WrittenLine } from "./event-log.ts";
+import { createEventReader } from "./event-reader.ts";
+import { runPaths } from "./paths.ts";
+import { isTerminal } from "./transitions.ts";
+
+/** Follows a run's log, from its past into what is still to come. */
+export interface Follower {
+  /**
+   * The next lines behind what was taken before. Null: nothing came within `idleMs`. "end": nothing will come any more,
+   * as the run has ended, was deleted, or the server stops.
+   */
+  next(idleMs: number): Promise<readonly WrittenLine[] | null | "end">;
+  close(): void;
+}
+
+/** Bytes that are taken in one go. */
+const pieceBytes = 64 * 1024;
+
+/**
+ * @param after number of the last event that the caller has; 0: none
+ * @param signal ends the wait of a caller that has gone away
+ * @throws RunnerError JOB_NOT_FOUND
+ */
+export async function follow(
+  { store, feeds, dataDir }: Pick<RunContext, "store" | "feeds" | "dataDir">,
+  id: string,
+  after: number,
+  signal: AbortSignal,
+): Promise<Follower> {
+  await store.get(id);
+  const reader = createEventReader(runPaths(dataDir, id).events);
+  // Before the file is looked at: what is written from now on is not missed.
+  const feed = feeds.join(id);
+  let taken = after;
+  let over = false;
+
+  const take = (lines: readonly WrittenLine[]) => {
+    const last = lines.at(-1);
+    if (last === undefined) return lines;
+    taken = last.seq;
+    over = last.last;
+    return lines;
+  };
+
+  async function fromFile(): Promise<readonly WrittenLine[]> {
+    for (;;) {
+      const lines = await reader.next(pieceBytes);
+      const wanted = lines.filter(({ seq }) => seq > taken);
+      if (wanted.length > 0 || lines.length === 0) return wanted;
+    }
+  }
+
+  return {
+    async next(idleMs) {
+      while (!over) {
+        const { version } = feed;
+        const fresh = feed.linesAfter(taken, pieceBytes);
+        const last = fresh?.at(-1);
+        if (fresh !== null && last !== undefined) {
+          reader.skipTo(last);
+          return take(fresh);
+        }
+        if (fresh === null) {
+          // Asked before the file is read: a run that has ended by now has told its end by now.
+          const ended = isTerminal((await store.get(id).catch(() => null))?.status ?? "failed");
+          const lines = await fromFile();
+          if (lines.length > 0) return take(lines);
+          if (ended) break;
+        }
+        if (feed.dismissed || signal.aborted) break;
+        if (!(await feed.more(version, idleMs, signal))) return null;
+      }
+      return "end";
+    },
+    close() {
+      feed.leave();
+      reader.close().catch(() => undefined);
+    },
+  };
+}
