@@ -104,6 +104,7 @@ export const environment = z.object({
     "Most an uploaded zip may unpack to, in bytes.",
   ),
   SKILL_RUNNER_UPLOAD_MAX_RATIO: whole(2, 200).describe("Most unpacked bytes per packed byte."),
+  TEMP_SKILL_PACKAGE_MAX_BYTES: bytes(20 * MiB).describe("Largest zip of a temporary skill, in bytes."),
   PROCESS_TERMINATE_GRACE_SEC: z.coerce
     .number()
     .min(0)
@@ -184,6 +185,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ho
     storage: values.SKILL_RUNNER_STORAGE,
     maxBodyBytes: values.SKILL_RUNNER_MAX_BODY_BYTES,
     maxUploadBytes: values.SKILL_RUNNER_MAX_UPLOAD_BYTES,
+    tempSkillPackageBytes: values.TEMP_SKILL_PACKAGE_MAX_BYTES,
     cleanupIntervalHours: values.SKILL_RUNNER_CLEANUP_INTERVAL_HOURS,
     shutdownGraceSeconds: values.SKILL_RUNNER_SHUTDOWN_GRACE_SECONDS,
     uploadLimits: {

@@ -15,7 +15,12 @@ export interface Services {
   runs: Runs;
   capacity: Capacity;
   /** Limits and folders that endpoints need to know. */
-  limits: { maxBodyBytes: number; maxUploadBytes: number; upload: UploadLimits };
+  limits: {
+    maxBodyBytes: number;
+    maxUploadBytes: number;
+    tempSkillPackageBytes: number;
+    upload: UploadLimits;
+  };
   /** Makes an empty folder for a body that is being received; the caller removes it. */
   temporaryFolder(): Promise<string>;
   /** Whether the server takes work: false while it starts up and while it shuts down. */

@@ -112,6 +112,7 @@ export async function createServices({
     limits: {
       maxBodyBytes: config.maxBodyBytes,
       maxUploadBytes: config.maxUploadBytes,
+      tempSkillPackageBytes: config.tempSkillPackageBytes,
       upload: config.uploadLimits,
     },
     async temporaryFolder() {

@@ -3,6 +3,7 @@ export { describeSkillInFull } from "./describe.ts";
 export { type FileInput, type InputSplit, splitInputs, validateUploadedInput } from "./inputs.ts";
 export { dropNullOptionals } from "./null-optionals.ts";
 export { buildPrompt, buildRepairPrompt, type PromptParts } from "./prompt.ts";
+export { readSkillFolder } from "./read-folder.ts";
 export { createSkillRegistry, type SkillRegistry, type SkillRegistryOptions } from "./registry.ts";
 export type { SnapshotOptions } from "./runtime-sections.ts";
 export type {
@@ -16,4 +17,5 @@ export type {
 } from "./skill.ts";
 export { snapshotSkill } from "./snapshot.ts";
 export { toStrictSchema } from "./strict-schema.ts";
+export { type ExtractZip, unpackSkillPackage } from "./unpack.ts";
 export { createValidators, type SkillValidators, validateInlineInput } from "./validation.ts";
