@@ -43,7 +43,8 @@ async function refuse(...args: Parameters<typeof receive>): Promise<RunnerError>
 /** A part as a client would write it. */
 const part = (disposition: string, content: string) =>
   `--cut\r\nContent-Disposition: form-data; ${disposition}\r\n\r\n${content}\r\n`;
-const file = (content: string, name = "file") => part(`name="${name}"; filename="x.zip"`, content);
+const file = (content: string, name = "file", filename = "x.zip") =>
+  part(`name="${name}"; filename="${filename}"`, content);
 
 /** A body that sends `chunks` and then waits for ever, or fails with `error`. */
 const stream = (chunks: readonly (string | Uint8Array)[], error?: Error) => {
@@ -194,6 +195,56 @@ describe("what is refused", () => {
     const error = await refuse(stream([file("x".repeat(mib))]), { dir: join(dir, "missing") });
     expect(error.code).toBe("STORAGE_FAILED");
     expect(error.message).not.toContain(dir);
+  });
+});
+
+describe("files under one name", () => {
+  const allowed = { files: ["files", "once"], fields: ["note"], repeated: ["files"] };
+  const options = { allowed, maxFiles: 3, maxFileBytes: 1000, maxTotalFileBytes: 2000 };
+  const named = (filename: string, bytes = 1) => file(filename.charAt(0).repeat(bytes), "files", filename);
+
+  test("come in their order, with the names that the client gave them", async () => {
+    const body = `${named("b.txt", 1000)}${part('name="note"', "n")}${named("a.txt", 999)}${named("b.txt")}--cut--`;
+    const { files, fields } = await receive(body, options);
+    expect(fields).toEqual({ note: "n" });
+    expect(files.map(({ field, filename, bytes }) => [field, filename, bytes])).toEqual([
+      ["files", "b.txt", 1000],
+      ["files", "a.txt", 999],
+      ["files", "b.txt", 1],
+    ]);
+    const texts = await Promise.all(files.map(({ path }) => readFile(path, "utf8")));
+    expect(texts).toEqual(["b".repeat(1000), "a".repeat(999), "b"]);
+  });
+
+  test.each([
+    ["one too many", Array(4).fill(named("a")).join(""), "UPLOAD_INVALID", "more than 3 file"],
+    [
+      "another name twice",
+      `${file("x", "once")}${file("x", "once")}`,
+      "UPLOAD_INVALID",
+      '"once" was sent twice',
+    ],
+    ["a field twice", part('name="note"', "x").repeat(2), "UPLOAD_INVALID", "once each but for files"],
+    [
+      "one over its limit",
+      `${named("a")}${named("large.bin", 1001)}`,
+      "BODY_TOO_LARGE",
+      '"large.bin" is over 1000',
+    ],
+    [
+      "too much together",
+      `${named("a", 1000)}${named("b", 1000)}${named("c")}`,
+      "BODY_TOO_LARGE",
+      "over 2000",
+    ],
+  ])("%s is refused", async (_name, parts, code, reason) => {
+    const error = await refuse(`${parts}--cut--`, options);
+    expect(error).toMatchObject({ code, message: expect.stringContaining(reason) });
+  });
+
+  test("one that is over its limit is not waited for", async () => {
+    const unending = stream([named("a", 500).slice(0, -2), "a".repeat(501)]);
+    expect((await refuse(unending, options)).code).toBe("BODY_TOO_LARGE");
   });
 });
 

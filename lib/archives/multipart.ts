@@ -16,14 +16,19 @@ import {
 export interface MultipartOptions {
   /** Existing folder that the file parts are written to. */
   dir: string;
-  /** The part names that may come, each at most once. */
+  /** The part names that may come, each at most once unless `repeated` has it. */
   allowed: PartNames;
   /** Bytes of the whole body, part headers included. */
   maxBytes: number;
   maxFiles: number;
+  /** Bytes of one file; default: as the whole body. */
+  maxFileBytes?: number;
+  /** Bytes of all files together; default: as the whole body. */
+  maxTotalFileBytes?: number;
 }
 
 export interface MultipartForm {
+  /** In the order of the body. */
   files: ReceivedFile[];
   fields: Record<string, string>;
 }
@@ -38,7 +43,8 @@ const limits = { fieldSize: maxFieldBytes, headerPairs: 32, headerSize: 16 * 102
  * 1 MiB each) into memory. What a part is follows from its name in `allowed`, not from what the client says it is.
  * On failure no file is left behind; the rest of the body is neither read nor cancelled, so that the answer gets out.
  *
- * Throws RunnerError: MEDIA_TYPE_UNSUPPORTED (not multipart), BODY_TOO_LARGE (declared or real size over `maxBytes`),
+ * Throws RunnerError: MEDIA_TYPE_UNSUPPORTED (not multipart), BODY_TOO_LARGE (declared or real size over `maxBytes`, a file
+ * over `maxFileBytes`, all of them over `maxTotalFileBytes`),
  * UPLOAD_INVALID (malformed, cut short, unknown or repeated parts, too many files), STORAGE_FAILED (our disk).
  */
 export async function receiveMultipart(request: Request, options: MultipartOptions): Promise<MultipartForm> {
@@ -48,7 +54,10 @@ export async function receiveMultipart(request: Request, options: MultipartOptio
 
   const reader: BodyReader = request.body.getReader();
   const parser = new Busboy({ headers: { "content-type": contentType }, limits, isPartAFile: isFile });
-  const store = new PartStore(options.dir);
+  const store = new PartStore(options.dir, {
+    maxFileBytes: options.maxFileBytes ?? options.maxBytes,
+    maxTotalBytes: options.maxTotalFileBytes ?? options.maxBytes,
+  });
   const fields = new Map<string, string>();
   const seen = new Set<string>();
   let failure: RunnerError | undefined;

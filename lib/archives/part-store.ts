@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { RunnerError } from "../errors.ts";
 import { isSystemError } from "./refusals.ts";
-import { cutShort } from "./upload-refusals.ts";
+import { cutShort, filesTooLarge, fileTooLarge } from "./upload-refusals.ts";
 
 export interface ReceivedFile {
   /** The part's name. */
@@ -16,16 +16,26 @@ export interface ReceivedFile {
   bytes: number;
 }
 
+/** In bytes of content. */
+export interface PartLimits {
+  maxFileBytes: number;
+  /** All files together. */
+  maxTotalBytes: number;
+}
+
 /** The file parts of one upload on disk: all of them, or after `discard` none. */
 export class PartStore {
   readonly #dir: string;
   readonly #paths: string[] = [];
   readonly #contents: Readable[] = [];
   readonly #writes: Promise<ReceivedFile>[] = [];
+  readonly #limits: PartLimits;
+  #totalBytes = 0;
 
   /** `dir` must exist. */
-  constructor(dir: string) {
+  constructor(dir: string, limits: PartLimits) {
     this.#dir = dir;
+    this.#limits = limits;
   }
 
   get count(): number {
@@ -42,9 +52,26 @@ export class PartStore {
     const path = join(this.#dir, `${randomUUID()}.part`);
     this.#paths.push(path);
     this.#contents.push(content);
-    const write = writeNew(path, content).then((bytes) => ({ field, filename: filename ?? "", path, bytes }));
+    const write = writeNew(path, this.#metered(content, filename ?? "")).then((bytes) => ({
+      field,
+      filename: filename ?? "",
+      path,
+      bytes,
+    }));
     write.catch((error: unknown) => onFailure(asStoreError(error)));
     this.#writes.push(write);
+  }
+
+  async *#metered(content: Readable, filename: string): AsyncGenerator<Buffer> {
+    const { maxFileBytes, maxTotalBytes } = this.#limits;
+    let bytes = 0;
+    for await (const chunk of content) {
+      bytes += chunk.length;
+      this.#totalBytes += chunk.length;
+      if (bytes > maxFileBytes) throw fileTooLarge(filename, maxFileBytes);
+      if (this.#totalBytes > maxTotalBytes) throw filesTooLarge(maxTotalBytes);
+      yield chunk;
+    }
   }
 
   /** All files once they are on disk; rejects when one could not be written. */
@@ -65,7 +92,7 @@ export class PartStore {
 }
 
 /** Settles only when the file is closed, so that it can be removed for good. Returns its bytes. */
-async function writeNew(path: string, content: Readable): Promise<number> {
+async function writeNew(path: string, content: AsyncIterable<Buffer>): Promise<number> {
   const file = await open(path, "wx", 0o600);
   try {
     await writeFile(file, content);
