@@ -8,6 +8,7 @@ export type ErrorCode =
   | "ENGINE_NOT_FOUND"
   | "JOB_NOT_FOUND"
   | "UPGRADE_NOT_FOUND"
+  | "SKILL_PACKAGE_INSTALL_NOT_FOUND"
   | "ARTIFACT_NOT_FOUND"
   | "ROUTE_NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
@@ -34,6 +35,8 @@ export type ErrorCode =
   | "RANGE_NOT_SATISFIABLE"
   // the request is fine, the moment is not
   | "SKILL_INVALID"
+  | "SKILL_VERSION_NOT_GREATER"
+  | "SKILL_INSTALL_CONFLICT"
   | "ENGINE_NOT_INSTALLED"
   | "ENGINE_NOT_INSTALLABLE"
   | "UPGRADE_IN_PROGRESS"

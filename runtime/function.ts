@@ -4,12 +4,13 @@ import type { Capacity } from "../lib/capacity/index.ts";
 import { type ErrorCode, type Issue, RunnerError } from "../lib/errors.ts";
 import { jsonPointer } from "../lib/json.ts";
 import type { Runs, UploadLimits } from "../lib/runs/index.ts";
-import type { SkillRegistry } from "../lib/skills/index.ts";
+import type { SkillInstalls, SkillRegistry } from "../lib/skills/index.ts";
 import { readJsonBody } from "./json-body.ts";
 
 /** The parts a function may use: what `runtime/services.ts` built. */
 export interface Services {
   skills: SkillRegistry;
+  skillPackages: SkillInstalls;
   engines: Engines;
   upgrades: Upgrades;
   runs: Runs;

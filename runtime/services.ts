@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { monotonicFactory } from "ulid";
 import { type Agent, createUpgrades, type EngineStatus, sandboxIntent } from "../lib/agents/index.ts";
+import { extractZip } from "../lib/archives/index.ts";
 import { createCapacity, createEstimates, probeCapacity } from "../lib/capacity/index.ts";
 import {
   createEventFeeds,
@@ -14,8 +15,8 @@ import {
   createUsageSampler,
   type Log,
 } from "../lib/runs/index.ts";
-import { createSkillRegistry, createValidators } from "../lib/skills/index.ts";
-import { openRecordStore } from "../lib/storage/index.ts";
+import { createSkillInstalls, createSkillRegistry, createValidators } from "../lib/skills/index.ts";
+import { openRecordStore, syncFiles } from "../lib/storage/index.ts";
 import type { Config } from "./config.ts";
 import { lockDataDir } from "./data-dir-lock.ts";
 import { createEngineParts, loadAgents } from "./engines.ts";
@@ -69,6 +70,20 @@ export async function createServices({
     onError: (error) => log.error({ err: error }, "an upgrade of the engines could not be noted down"),
   });
   const skills = createSkillRegistry({ root: config.skillsDir, engines: engines.ids });
+  const locked = createKeyedLock();
+  const skillPackages = createSkillInstalls({
+    root: config.skillsDir,
+    requestsDir: join(config.dataDir, "skill_installs"),
+    engines: engines.ids,
+    records,
+    extract: (zip, dir) => extractZip(zip, dir, config.uploadLimits, { keepExecutable: true }),
+    sync: syncFiles,
+    locked,
+    // Jobs may use a reading that is half a second old: this one is newer.
+    onPlaced: (id) => skills.get(id),
+    newId,
+    onError: (error) => log.error({ err: error }, "a skill package could not be installed"),
+  });
   const estimates = createEstimates({
     settings: config.capacity,
     builtIn: Object.fromEntries(agents.map(({ id, estimate }) => [id, needOf(estimate)])),
@@ -94,7 +109,7 @@ export async function createServices({
     gate: capacity.gate,
     estimates,
     sampler: createUsageSampler(),
-    locked: createKeyedLock(),
+    locked,
     newId,
     accepting: () => state !== "stopping",
     log,
@@ -108,6 +123,7 @@ export async function createServices({
 
   return {
     skills,
+    skillPackages,
     engines,
     upgrades,
     runs,
@@ -138,6 +154,8 @@ export async function createServices({
       await rm(incoming, { recursive: true, force: true });
       await estimates.load();
       await capacity.start();
+      // Before the jobs: one of them may wait for a skill that is between two versions.
+      await skillPackages.recover();
       await runs.recover();
       // Not before the first answer: a server that is restarted often must clean up too, but nobody waits for it.
       firstCleanup = setTimeout(dropExpired, firstCleanupMs);
@@ -150,7 +168,11 @@ export async function createServices({
       state = "stopping";
       clearTimeout(firstCleanup);
       clearInterval(cleanup);
-      await Promise.all([runs.shutdown(config.shutdownGraceSeconds * 1000), upgrades.stop()]);
+      await Promise.all([
+        runs.shutdown(config.shutdownGraceSeconds * 1000),
+        upgrades.stop(),
+        skillPackages.stop(),
+      ]);
       capacity.stop();
       await records.close();
       await unlock();

@@ -11,6 +11,7 @@ const refused = [
   ["lib/agents", "../../functions/_shared/cursor.ts"],
   ["lib/runs", "hono"],
   ["lib/skills", "../runs/index.ts"],
+  ["lib/skills/install", "../../archives/index.ts"],
   ["lib/agents", "../skills/index.ts"],
   ["lib/runs", "../skills/registry.ts"],
   ["functions/v1", "../../runtime/services.ts"],
@@ -21,6 +22,7 @@ const refused = [
 const allowed = [
   ["lib/runs", "../skills/index.ts"],
   ["lib/agents", "../errors.ts"],
+  ["lib/skills/install", "../unpack.ts"],
   ["functions/v1", "../../runtime/function.ts"],
   ["functions/v1", "../../lib/runs/index.ts"],
   ["runtime", "../lib/runs/index.ts"],

@@ -49,15 +49,12 @@ export class PartStore {
     content: Readable,
     onFailure: (error: RunnerError) => void,
   ): void {
+    const named = filename ?? "";
     const path = join(this.#dir, `${randomUUID()}.part`);
     this.#paths.push(path);
     this.#contents.push(content);
-    const write = writeNew(path, this.#metered(content, filename ?? "")).then((bytes) => ({
-      field,
-      filename: filename ?? "",
-      path,
-      bytes,
-    }));
+    const counted = this.#metered(content, named);
+    const write = writeNew(path, counted).then((bytes) => ({ field, filename: named, path, bytes }));
     write.catch((error: unknown) => onFailure(asStoreError(error)));
     this.#writes.push(write);
   }

@@ -1,0 +1,2 @@
+export { createSkillInstalls, type SkillInstalls, type SkillInstallsOptions } from "./installs.ts";
+export { skillInstall } from "./record.ts";
