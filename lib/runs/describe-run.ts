@@ -89,6 +89,7 @@ export function describeAuth(run: RunRecord) {
   const { pending_auth: auth } = run;
   return {
     request_id: run.request_id,
+    status: run.status,
     waiting_auth: auth !== null,
     phase: auth?.phase ?? null,
     available_methods: auth?.available_methods ?? [],
