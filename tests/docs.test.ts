@@ -20,6 +20,7 @@ import { problems } from "../runtime/problem.ts";
 import { readRoutes } from "../runtime/routes.ts";
 import { agentsPage, withFacts } from "../scripts/write-agents.ts";
 import { configurationPage, withTable } from "../scripts/write-configuration.ts";
+import { staleSchemas } from "../scripts/write-schemas.ts";
 
 const root = join(import.meta.dirname, "..");
 const pages = [
@@ -65,6 +66,10 @@ const routeExists = (path: string, method?: string) =>
 test("the table of docs/configuration.md is made from runtime/config.ts (npx tsx scripts/write-configuration.ts)", () => {
   const page = readFileSync(configurationPage, "utf8");
   expect(squeezed(page)).toBe(squeezed(withTable(page)));
+});
+
+test("docs/schemas/ is made from what the server checks by (npx tsx scripts/write-schemas.ts)", () => {
+  expect(staleSchemas()).toEqual([]);
 });
 
 describe.each(pages)("%s names only what there is:", (page) => {

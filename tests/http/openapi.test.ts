@@ -6,7 +6,9 @@ import formats from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeZip } from "../../lib/archives/zip-fixture.ts";
 import { isJsonObject } from "../../lib/json.ts";
-import { answering } from "../stand-in.ts";
+import { plainPackage } from "../harness.ts";
+import { packageZip } from "../package-zip.ts";
+import { answering, refused401, type Scenario } from "../stand-in.ts";
 import { type HttpAnswer, type HttpServer, type Sent, startHttp } from "./http-server.ts";
 
 interface Operation {
@@ -22,15 +24,42 @@ type Document = Record<string, unknown> & {
   paths: Record<string, Record<string, Operation>>;
 };
 
+const scenario: Scenario = [
+  { lines: answering({ ok: true, report: "artifacts/r.md" }), files: { "artifacts/r.md": "# R" } },
+];
+
+/** A multipart body; a name may bring a file name with it: "files;auth.json". */
+function parts(content: Record<string, Buffer>): Sent {
+  const pieces = Object.entries(content).flatMap(([key, body]) => {
+    const [name, filename = "f"] = key.split(";");
+    const file = name === "metadata" ? "" : `; filename="${filename}"`;
+    const head = `--b\r\nContent-Disposition: form-data; name="${name}"${file}\r\n\r\n`;
+    return [Buffer.from(head), body, Buffer.from("\r\n")];
+  });
+  return {
+    headers: { "content-type": "multipart/form-data; boundary=b" },
+    body: Buffer.concat([...pieces, Buffer.from("--b--\r\n")]),
+  };
+}
+
+/** A job that waits for an answer, or for a login. */
+async function waitingFor(status: "waiting_user" | "waiting_auth"): Promise<string> {
+  const question = { lines: answering({ __SKILL_DONE__: false, message: "?", ui_hints: {} }) };
+  await server.harness.scenario(
+    status === "waiting_user" ? [question] : [{ lines: [refused401(1), refused401(2)] }],
+  );
+  const id = await server.job({ skill_id: "asks", runtime_options: { execution_mode: "interactive" } });
+  await server.harness.reaches(id, status);
+  return id;
+}
+
 let server: HttpServer;
 let document: Document;
 const ajv = formats.default(new Ajv2020({ strict: false, allErrors: true }));
 beforeAll(async () => {
-  server = await startHttp({
-    scenario: [
-      { lines: answering({ ok: true, report: "artifacts/r.md" }), files: { "artifacts/r.md": "# R" } },
-    ],
-  });
+  server = await startHttp({ scenario });
+  const modes = { execution_modes: ["auto", "interactive"] };
+  await server.harness.writeSkill("asks", plainPackage("asks", modes));
   document = (await server.get("/openapi.json")).body;
   ajv.addSchema(document, "api");
 });
@@ -135,9 +164,13 @@ describe("real answers are as declared:", () => {
     const id = await server.done({ skill_id: "s" });
     const waiting = await server.job({ skill_id: "report-from-file", input: { source: "a.md" } });
     const spare = await server.job({ skill_id: "report-from-file" });
-    const form = { headers: { "content-type": "multipart/form-data; boundary=b" } };
-    const zip = makeZip([{ name: "a.md", content: "x" }]).toString("latin1");
-    const part = 'Content-Disposition: form-data; name="file"; filename="f"';
+    const zip = makeZip([{ name: "a.md", content: "x" }]);
+    const asking = [await waitingFor("waiting_user"), await waitingFor("waiting_user")] as const;
+    const unknown = await waitingFor("waiting_auth");
+    await server.harness.scenario(scenario);
+    const pack = packageZip("fresh", plainPackage("fresh"));
+    const install = (await server.send("POST", "/v1/skill-packages/install", parts({ file: pack }))).body;
+    const reply = { interaction_id: 1, bindings: [{ slot: "file", file_index: 0 }] };
     // The stand-in has the wanted version already: nothing is fetched.
     const single = { body: { mode: "single", engine: "codex" } };
     const upgrade = (await server.send("POST", "/v1/engines/upgrades", single)).body.request_id;
@@ -149,12 +182,22 @@ describe("real answers are as declared:", () => {
       "post /v1/jobs": { body: { skill_id: "s" } },
       "post /v1/engines/upgrades": single,
       "post /v1/engines/{engine}/models/snapshots": { body: { models: [{ id: "m" }] } },
-      "post /v1/jobs/{request_id}/upload": {
-        ...form,
-        body: Buffer.from(`--b\r\n${part}\r\n\r\n${zip}\r\n--b--\r\n`, "latin1"),
-      },
+      "post /v1/jobs/{request_id}/upload": parts({ file: zip }),
+      "post /v1/jobs/{request_id}/interaction/reply": { body: { interaction_id: 1, response: "yes" } },
+      "post /v1/jobs/{request_id}/interaction/reply/files": parts({
+        metadata: Buffer.from(JSON.stringify(reply)),
+        files: zip,
+      }),
+      "post /v1/jobs/{request_id}/interaction/auth/import": parts({ "files;auth.json": Buffer.from("{}") }),
+      "post /v1/skill-packages/install": parts({
+        file: packageZip("other", plainPackage("other")),
+      }),
     };
     const ids: Record<string, string> = {
+      "post /v1/jobs/{request_id}/interaction/reply": asking[0],
+      "post /v1/jobs/{request_id}/interaction/reply/files": asking[1],
+      "post /v1/jobs/{request_id}/interaction/auth/import": unknown,
+      "get /v1/skill-packages/{request_id}": install.request_id,
       "post /v1/jobs/{request_id}/upload": waiting,
       "delete /v1/jobs/{request_id}": spare,
       "get /v1/engines/upgrades/{request_id}": upgrade,
@@ -207,14 +250,19 @@ describe("real answers are as declared:", () => {
   });
 
   test("of jobs in every state", async () => {
-    const paths = ["", "/events/history", "/logs", "/files", "/result", "/artifacts", "/bundle"];
+    const paths = [
+      ...["", "/events/history", "/logs", "/files", "/result", "/artifacts", "/bundle"],
+      ...["/interaction/pending", "/auth/session", "/chat/history", "/logs/range"],
+    ];
+    const asking = await waitingFor("waiting_user");
+    const unknown = await waitingFor("waiting_auth");
     await server.harness.scenario([{ exitCode: 3 }]);
     const failed = await server.job({ skill_id: "s", runtime_options: { no_cache: true } });
     await server.harness.ended(failed);
     const created = await server.job({ skill_id: "report-from-file" });
     const canceled = await server.job({ skill_id: "report-from-file" });
     await server.send("POST", `/v1/jobs/${canceled}/cancel`);
-    for (const id of [failed, created, canceled])
+    for (const id of [failed, created, canceled, asking, unknown])
       for (const path of paths)
         expectDeclared("GET", `/v1/jobs/{request_id}${path}`, await server.get(`/v1/jobs/${id}${path}`));
     expectDeclared("GET", "/v1/jobs", await server.get("/v1/jobs"));

@@ -1,4 +1,8 @@
+import { readFileSync } from "node:fs";
 import { request as httpRequest, type IncomingMessage } from "node:http";
+import { join } from "node:path";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
 import { afterEach, describe, expect, test } from "vitest";
 import { plainPackage } from "../harness.ts";
 import { answering, type Scenario } from "../stand-in.ts";
@@ -61,6 +65,15 @@ const seqs = (sent: Sent[]) => sent.filter(({ event }) => event === "chat_event"
 const upTo = (last: number) => Array.from({ length: last }, (_, at) => at + 1);
 const history = async (id: string) => (await server.get(`/v1/jobs/${id}/events/history`)).body.events;
 
+/** By the schemas in docs/schemas/. */
+function expectAsDocumented(schema: string, values: unknown[]): void {
+  const file = join(import.meta.dirname, `../../docs/schemas/${schema}.schema.json`);
+  const ajv = new Ajv2020({ strict: false });
+  addFormats.default(ajv);
+  const validate = ajv.compile(JSON.parse(readFileSync(file, "utf8")));
+  for (const value of values) expect(validate(value), JSON.stringify([value, validate.errors])).toBe(true);
+}
+
 describe("the stream of events", () => {
   test("begins with a snapshot, tells all in order as it comes, and ends with the job", async () => {
     await start([{ lines: answer, waitAfter: 300 }]);
@@ -83,6 +96,8 @@ describe("the stream of events", () => {
     expect(stream.sent.slice(1).map(({ data }) => data)).toEqual(events);
     expect(stream.sent.slice(1).map(({ id: number }) => number)).toEqual(upTo(events.length));
     expect(events.at(-1).data.terminal).toMatchObject({ status: "succeeded" });
+    expectAsDocumented("event", events);
+    expectAsDocumented("snapshot", [stream.sent[0]?.data]);
   });
 
   test("goes on behind the last event that a client had, by header or cursor; the header wins", async () => {
@@ -276,6 +291,8 @@ test("the chat has one bubble for each thing that was said, streamed and as hist
     ["system", "orchestration_notice", "The job has succeeded."],
   ]);
   expect(bubbles.map(({ seq }) => seq)).toEqual(upTo(8));
+  expectAsDocumented("chat-bubble", bubbles);
+  expectAsDocumented("event", await history(id));
   expect((await server.get(`/v1/jobs/${id}/chat/history`)).body.events).toEqual(bubbles);
   const rest = await open(`/v1/jobs/${id}/chat`, { "last-event-id": "6" });
   await rest.ended;
