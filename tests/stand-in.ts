@@ -35,6 +35,12 @@ if (process.argv.includes("--version")) {
   console.log("codex-cli 0.169.0");
   process.exit(0);
 }
+if (process.argv[2] === "login") {
+  const folder = dirname(dirname(process.argv[1]));
+  process.stdout.write(readFileSync(join(folder, "login.txt"), "utf8"));
+  while (!existsSync(join(folder, "confirmed"))) await new Promise((resolve) => setTimeout(resolve, 20));
+  process.exit(0);
+}
 if (process.argv[2] === "sandbox" || process.argv.includes("--help")) process.exit(0);
 const prompt = readFileSync(0, "utf8");
 const home = dirname(dirname(process.argv[1]));

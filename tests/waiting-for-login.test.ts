@@ -1,7 +1,10 @@
+import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import getSession from "../functions/v1/jobs/[request_id]/auth/session.get.ts";
 import cancelJob from "../functions/v1/jobs/[request_id]/cancel.post.ts";
 import getEvents from "../functions/v1/jobs/[request_id]/events/history.get.ts";
+import postImport from "../functions/v1/jobs/[request_id]/interaction/auth/import.post.ts";
 import getPending from "../functions/v1/jobs/[request_id]/interaction/pending.get.ts";
 import postReply from "../functions/v1/jobs/[request_id]/interaction/reply.post.ts";
 import { type Harness, plainPackage, startHarness } from "./harness.ts";
@@ -105,6 +108,94 @@ describe("a job whose agent is not logged in", () => {
     });
   });
 });
+
+describe("a waiting job goes on when its agent is logged in", () => {
+  const login = '{"tokens":{"access_token":"secret-of-the-login"}}';
+  const home = (path: string) => join(harness.folder, "home", path);
+
+  test("with credential files that were sent: they stay for every later job", async () => {
+    await start([refused, done]);
+    const id = await submit();
+    await harness.reaches(id, "waiting_auth");
+    const send = (name: string, content: string) => {
+      const body = new FormData();
+      body.append("files", new Blob([content]), name);
+      return harness.call(postImport, { ...params(id), body });
+    };
+    expect(await send("other.json", login)).toMatchObject({
+      status: 422,
+      body: { code: "CREDENTIALS_INVALID" },
+    });
+    expect((await session(id)).waiting_auth).toBe(true);
+    expect(await send("auth.json", login)).toMatchObject({
+      status: 200,
+      body: { status: "queued", mode: "auth", imported_files: ["auth.json"] },
+    });
+    expect((await harness.ended(id)).status).toBe("succeeded");
+    expect(await readFile(home(".codex/auth.json"), "utf8")).toBe(login);
+    expect(JSON.stringify(await eventsOf(id))).not.toContain("secret-of-the-login");
+  });
+
+  test("by somebody in a terminal: the server looks", async () => {
+    await start([refused, done]);
+    const id = await submit();
+    await harness.reaches(id, "waiting_auth");
+    await mkdir(home(".codex"), { recursive: true });
+    await writeFile(home(".codex/auth.json"), login);
+    expect((await harness.ended(id)).status).toBe("succeeded");
+    expect(await typesOf(id)).toContain("auth.completed");
+  });
+
+  test("by a device code, which the CLI's own login gives", async () => {
+    await start([refused, done]);
+    const id = await submit();
+    await copyFile(
+      join(import.meta.dirname, "fixtures/codex/device-login.txt"),
+      join(harness.config.npmPrefix, "login.txt"),
+    );
+    const { available_methods } = (await harness.reaches(id, "waiting_auth")) && (await session(id));
+    expect(available_methods.map(({ method }: { method: string }) => method)).toEqual([
+      "device_code",
+      "import_files",
+      "api_key",
+      "terminal",
+    ]);
+    const selection = { kind: "auth_method", value: "device_code" };
+    expect(await answer(id, { selection })).toMatchObject({ status: 200, body: { status: "waiting_auth" } });
+    await expect.poll(async () => (await session(id)).user_code).toBe("ABCD-12345");
+    expect(await session(id)).toMatchObject({
+      phase: "challenge_active",
+      selected_method: "device_code",
+      auth_url: "https://auth.openai.com/codex/device",
+      pending_owner: "waiting_auth.challenge_active",
+    });
+    await writeFile(join(harness.config.npmPrefix, "confirmed"), "");
+    expect((await harness.ended(id)).status).toBe("succeeded");
+    expect(await typesOf(id)).toContain("auth.challenge.updated");
+  });
+
+  test("a device login that fails says why, and one of a canceled job is ended", async () => {
+    await start([refused]);
+    const id = await submit();
+    await harness.reaches(id, "waiting_auth");
+    const selection = { kind: "auth_method", value: "device_code" };
+    await answer(id, { selection });
+    await expect.poll(async () => (await session(id)).last_error).toMatch(/showed no code before it ended/);
+    await writeFile(join(harness.config.npmPrefix, "login.txt"), "");
+    await answer(id, { selection });
+    await expect.poll(async () => (await processesOf(id)).length).toBeGreaterThan(0);
+    await harness.call(cancelJob, { ...params(id), method: "POST" });
+    await expect.poll(() => processesOf(id)).toEqual([]);
+  });
+});
+
+async function processesOf(id: string): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const environments = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/environ`, "latin1").catch(() => "")),
+  );
+  return pids.filter((_, at) => environments[at]?.includes(`SKILL_RUNNER_RUN_ID=${id}`));
+}
 
 test("a login nobody waits for is refused", async () => {
   await start([done]);

@@ -1,16 +1,19 @@
 import { mediumFailure } from "../storage/index.ts";
 import type { RunContext } from "./context.ts";
-import type { RunError } from "./record.ts";
+import type { Resume, RunError } from "./record.ts";
 import { cacheKey } from "./result-cache.ts";
 import type { RunProgress } from "./run-progress.ts";
 import { emptyResult, type RunResult, syncResult, writeResult } from "./run-result.ts";
 
-/** Ends a run: its result file first, then its record, so that whoever reads "succeeded" finds the result. */
+/**
+ * Ends a run: its result file first, then its record, so that whoever reads "succeeded" finds the result.
+ * @param how what the event log is to say of the cause, beside the result
+ */
 export async function finish(
   context: RunContext,
   progress: RunProgress,
   wanted: RunResult,
-  trigger?: string,
+  how: { trigger?: string; resume?: Resume } = {},
 ): Promise<void> {
   const result = keepResult(context, progress, wanted);
   const status = result.status === "success" ? "succeeded" : result.status;
@@ -24,7 +27,9 @@ export async function finish(
       context.log.warn({ err: done.reason, run: id }, "a run's end was not tidied up");
   }
   const { paths } = progress;
-  await progress.become(status, trigger ?? triggers[status], { error: result.error, resume: null }, () =>
+  const { trigger = triggers[status], resume = null } = how;
+  const waitsForNothing = { pending: null, pending_auth: null, credentials_seen: null, resume };
+  await progress.become(status, trigger, { error: result.error, ...waitsForNothing }, () =>
     syncResult(paths.result, paths.workspace, result),
   );
 }
@@ -34,9 +39,9 @@ export function runFailed(
   context: RunContext,
   progress: RunProgress,
   error: RunError,
-  trigger?: string,
+  how: { trigger?: string; resume?: Resume } = {},
 ): Promise<void> {
-  return finish(context, progress, emptyResult("failed", error), trigger);
+  return finish(context, progress, emptyResult("failed", error), how);
 }
 
 // What the disk refuses for the moment is tried again by the caller: an answer is not lost for want of space. Anything

@@ -26,8 +26,8 @@ function causeOf({ status, trigger, pending, pending_auth, resume, error }: RunR
     return [{ type: "interaction.auto_decide.timeout", data: { interaction_id } }];
   }
   if (trigger === "auth.completed" && resume?.auth) return [{ type: "auth.completed", data: resume.auth }];
-  if (trigger === "auth.failed" && pending_auth) {
-    const { auth_session_id } = pending_auth;
+  if (trigger === "auth.failed" && resume?.auth) {
+    const { auth_session_id } = resume.auth;
     return [{ type: "auth.failed", data: { auth_session_id, error: error?.message ?? "" } }];
   }
   return [];

@@ -59,11 +59,12 @@ export function createWaiting(context: RunContext, scheduler: Scheduler): Waitin
   }
 
   async function timeIsUp(run: RunRecord): Promise<void> {
-    if (run.pending_auth) {
-      const { timeout_sec } = run.pending_auth;
+    if (run.pending_auth && run.resume) {
+      const { timeout_sec, auth_session_id } = run.pending_auth;
+      const resume = { ...run.resume, auth: { auth_session_id, method: null } };
       const message = `Nobody logged in to ${run.engine} within ${timeout_sec} s. Log in, or give it a valid key, and send the job again.`;
       return inHand(context, scheduler, run, (progress) =>
-        runFailed(context, progress, { code: "AUTH_REQUIRED", message }, "auth.failed"),
+        runFailed(context, progress, { code: "AUTH_REQUIRED", message }, { trigger: "auth.failed", resume }),
       );
     }
     if (!run.pending) return;
