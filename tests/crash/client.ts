@@ -25,7 +25,7 @@ export interface Answer {
 export const ended: readonly string[] = ["succeeded", "failed", "canceled"];
 export const uploadedText = "# Tides\n\nHigh water came at 06:12 with 3.4 m.\n";
 const zip = makeZip([{ name: "notes.md", content: uploadedText }]);
-const answerTimeoutMs = 60_000;
+const answerTimeoutMs = 30_000;
 
 /** Thrown when no answer came: the server died, or would not talk. */
 export class NoAnswer extends Error {}
