@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import type { RunningServer } from "../server-process.ts";
 import { faultsOf } from "./checker.ts";
-import { type Client, createClient, ended, haiku, NoAnswer, report } from "./client.ts";
+import { type Client, createClient, ended, haiku, NoAnswer, report, untouched } from "./client.ts";
 import { makeSite, type Site } from "./site.ts";
 
 let site: Site;
@@ -77,8 +77,7 @@ test("without descriptors requests are refused, nothing accepted is lost, and th
         expect(error).toBeInstanceOf(NoAnswer);
         return null;
       });
-    if (answer?.status === 200)
-      ledger.set(answer.body.request_id, { uploaded: false, cancel: "no", remove: "no", ...may });
+    if (answer?.status === 200) ledger.set(answer.body.request_id, untouched(may.ends));
     else if (answer !== null)
       expect
         .soft({ status: answer.status, code: answer.body.code })

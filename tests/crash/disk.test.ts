@@ -2,7 +2,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, type TestContext, test } from "vitest";
 import type { RunningServer } from "../server-process.ts";
 import { faultsOf } from "./checker.ts";
-import { type Answer, type Client, createClient, ended, haiku, type Ledger, report } from "./client.ts";
+import {
+  type Answer,
+  type Client,
+  createClient,
+  ended,
+  haiku,
+  type Ledger,
+  report,
+  untouched,
+} from "./client.ts";
 import { makeSite, type Site } from "./site.ts";
 import { mountSmallDisk, type SmallDisk } from "./small-disk.ts";
 import { finishWaiting } from "./waiting-jobs.ts";
@@ -58,8 +67,7 @@ async function sendRaw(client: Client, body: object): Promise<Answer> {
     headers: { "content-type": "application/json" },
     body: JSON.stringify(body),
   });
-  if (answer.status === 200)
-    ledger.set(answer.body.request_id, { uploaded: false, cancel: "no", remove: "no", ends: mayFail.ends });
+  if (answer.status === 200) ledger.set(answer.body.request_id, untouched(mayFail.ends));
   return answer;
 }
 
