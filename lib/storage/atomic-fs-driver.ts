@@ -41,7 +41,8 @@ export function atomicFsDriver({ base }: AtomicFsOptions): PrefixDriver {
   const children = async (key: string) => {
     const names = (await readdir(pathOf(key)).catch(nullIfMissing)) ?? [];
     for (const name of names) {
-      if (isLitter(name, writer)) await unlink(join(pathOf(key), name)).catch(nullIfMissing);
+      // Where it cannot be removed (a read-only disk) the records beside it can be read all the same.
+      if (isLitter(name, writer)) await unlink(join(pathOf(key), name)).catch(() => undefined);
     }
     return names.filter((name) => !name.startsWith("."));
   };

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import memoryDriver from "unstorage/drivers/memory";
@@ -60,6 +60,15 @@ describe("crash safety of the fs driver", () => {
     await writeFile(join(base, "runs", ".tmp-dead"), '{"n":');
     expect(await store.children("runs")).toEqual(["a"]);
     expect(await readdir(join(base, "runs"))).toEqual(["a"]);
+  });
+
+  test("what a crash left and nobody can remove keeps no record from being listed", async () => {
+    const base = await folder();
+    const store = createRecordStore(atomicFsDriver({ base }));
+    await store.write("runs:a", { n: 1 });
+    // unlink(2) refuses a folder as it refuses a file on a read-only disk.
+    await mkdir(join(base, "runs", ".tmp-dead"));
+    expect(await store.children("runs")).toEqual(["a"]);
   });
 
   test("readers see the old or the new record, never a torn one", async () => {

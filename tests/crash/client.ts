@@ -15,6 +15,14 @@ export interface Known {
 /** Jobs whose 2xx came, by id. */
 export type Ledger = Map<string, Known>;
 
+/** A job that was accepted, and nothing else yet. */
+export const untouched = (ends: readonly string[]): Known => ({
+  uploaded: false,
+  cancel: "no",
+  remove: "no",
+  ends,
+});
+
 export interface Answer {
   status: number;
   headers: Headers;
@@ -25,7 +33,7 @@ export interface Answer {
 export const ended: readonly string[] = ["succeeded", "failed", "canceled"];
 export const uploadedText = "# Tides\n\nHigh water came at 06:12 with 3.4 m.\n";
 const zip = makeZip([{ name: "notes.md", content: uploadedText }]);
-const answerTimeoutMs = 60_000;
+const answerTimeoutMs = 30_000;
 
 /** Thrown when no answer came: the server died, or would not talk. */
 export class NoAnswer extends Error {}
@@ -36,6 +44,8 @@ export interface Client {
   send(method: string, path: string, init?: RequestInit): Promise<Answer>;
   /** Sends a job; a refusal gives null when `mayRefuse`. */
   submit(body: object, options?: { ends?: readonly string[]; mayRefuse?: boolean }): Promise<string | null>;
+  /** Makes jobs its own that it sent and never got an answer for. */
+  adopt(): Promise<void>;
   upload(id: string): Promise<Answer>;
   cancel(id: string): Promise<Answer>;
   remove(id: string): Promise<Answer>;
@@ -76,8 +86,13 @@ export function createClient(url: string, ledger: Ledger): Client {
         if (mayRefuse) return null;
         throw unexpected("a job was refused", answer);
       }
-      ledger.set(answer.body.request_id, { uploaded: false, cancel: "no", remove: "no", ends });
+      ledger.set(answer.body.request_id, untouched(ends));
       return answer.body.request_id;
+    },
+    async adopt() {
+      const { body } = await send("GET", "/v1/jobs?limit=200");
+      for (const { request_id: id } of body.jobs)
+        if (!ledger.has(id)) ledger.set(id, untouched(["succeeded"]));
     },
     async upload(id) {
       const form = new FormData();

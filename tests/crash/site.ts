@@ -14,6 +14,7 @@ export interface Site {
   launch(more?: Record<string, string>): LaunchedServer;
   /** What the agents wrote down, in order. */
   marks(): Promise<AgentMark[]>;
+  /** Ends every server of the site that is still alive, and removes its folders. */
   remove(): Promise<void>;
 }
 
@@ -60,11 +61,16 @@ export async function makeSite(dataDir?: string): Promise<Site> {
     // The stand-in has no sandbox that would end its tools with it: the server has to.
     LANDLOCK_ENABLED: "0",
   };
+  const launched: LaunchedServer[] = [];
   return {
     folder,
     dataDir: env.SKILL_RUNNER_DATA_DIR,
     env,
-    launch: (more = {}) => launchBuiltServer({ ...env, ...more }),
+    launch(more = {}) {
+      const server = launchBuiltServer({ ...env, ...more });
+      launched.push(server);
+      return server;
+    },
     async marks() {
       const text = await readFile(join(prefix, "agents.jsonl"), "utf8").catch(() => "");
       return text
@@ -72,6 +78,13 @@ export async function makeSite(dataDir?: string): Promise<Site> {
         .filter(Boolean)
         .map((line) => JSON.parse(line));
     },
-    remove: () => rm(folder, { recursive: true, force: true }),
+    async remove() {
+      // Also one that never got ready: no test may leave a server behind.
+      for (const { child, exited } of launched) {
+        child.kill("SIGKILL");
+        await exited;
+      }
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }
