@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { measureEvents } from "./events.ts";
 import { measureGate } from "./gate.ts";
 import { measureListing } from "./listing.ts";
 import { measureOverhead } from "./overhead.ts";
@@ -26,6 +27,7 @@ const measurements: Record<string, (folder: string) => Promise<Row[]>> = {
   requests: (folder) => measureRequests(folder, { rounds: quick ? 3 : 9, seconds: 2 }),
   start: (folder) => measureStart(folder, { starts: quick ? 7 : 15 }),
   memory: measureMemory,
+  events: (folder) => measureEvents(folder, { rounds: quick ? 1 : 3 }),
   gate: (folder) => measureGate(folder, { runs: quick ? 200 : 1_000, rounds: quick ? 5 : 10 }),
   listing: (folder) => measureListing(folder, { rounds: quick ? 5 : 10 }),
 };

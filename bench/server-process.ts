@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { ask } from "./http.ts";
-import { installStandIn } from "./stand-in.ts";
+import { installStandIn, type Program } from "./stand-in.ts";
 
 const root = join(import.meta.dirname, "..");
 export const skillsDir = join(root, "skills");
@@ -34,11 +34,11 @@ export interface ServerProcess {
 }
 
 /** Starts the built server as a process of its own on a free port, with everything it keeps in `folder`. */
-export async function startServer(folder: string): Promise<ServerProcess> {
+export async function startServer(folder: string, program: Program = "node"): Promise<ServerProcess> {
   const npmPrefix = join(folder, "npm");
   const dataDir = join(folder, "data");
   mkdirSync(join(folder, "home"), { recursive: true });
-  installStandIn(npmPrefix, "node");
+  installStandIn(npmPrefix, program);
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const environment = {

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** What the benchmark's jobs run: the bundled text-stats, so that schemas are checked on the way in and out. */
@@ -24,6 +24,30 @@ const lines = [
 /** What every stand-in prints: codex's stream of a turn with one answer. */
 export const stream = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
 
+/** What a talker's lines begin with; then comes the machine's monotonic time in ms, which all processes share. */
+export const saidAt = "said at ";
+
+/** What a talker says before its answer: lines of a length, some ms apart. */
+export interface Talk {
+  lines: number;
+  paceMs: number;
+  characters: number;
+}
+
+/** Where a talker says that it is there, and what it then waits for. */
+export interface Cue {
+  there: string;
+  go: string;
+}
+
+/** Says what the talkers of this npm prefix do that are started from now on. */
+export function setTalk(prefix: string, talk: Talk): Cue {
+  const cue = { there: join(prefix, "there"), go: join(prefix, "go") };
+  for (const file of Object.values(cue)) rmSync(file, { force: true });
+  writeFileSync(join(prefix, "talk.json"), JSON.stringify({ ...talk, ...cue }));
+  return cue;
+}
+
 const programs = {
   node: `#!/usr/bin/env node
 const { readFileSync, writeSync } = require("node:fs");
@@ -38,6 +62,28 @@ if [ "$1" = --version ]; then echo "codex-cli 0.169.0"; exit; fi
 if [ "$1" = sandbox ] || [ "$2" = --help ]; then exit; fi
 cat >/dev/null
 printf '%s' '${stream}'
+`,
+  talker: `#!/usr/bin/env node
+const { existsSync, readFileSync, writeFileSync } = require("node:fs");
+const { join } = require("node:path");
+if (process.argv[2] === "--version") console.log("codex-cli 0.169.0");
+else if (process.argv[2] !== "sandbox" && process.argv[3] !== "--help") {
+  readFileSync(0);
+  const { lines, paceMs, characters, there, go } = JSON.parse(readFileSync(join(__dirname, "../talk.json"), "utf8"));
+  const nothing = new Int32Array(new SharedArrayBuffer(4));
+  const sleep = (ms) => ms > 0 && Atomics.wait(nothing, 0, 0, ms);
+  writeFileSync(there, "");
+  while (!existsSync(go)) sleep(5);
+  const padding = "x".repeat(characters);
+  const started = performance.now();
+  for (let n = 0; n < lines; n++) {
+    sleep(started + n * paceMs - performance.now());
+    const [seconds, nanoseconds] = process.hrtime();
+    const text = "${saidAt}" + (seconds * 1e3 + nanoseconds / 1e6).toFixed(3) + " " + padding;
+    writeFileSync(1, JSON.stringify({ type: "item.completed", item: { id: "item_" + n, type: "reasoning", text } }) + "\\n");
+  }
+  writeFileSync(1, ${JSON.stringify(stream)});
+}
 `,
 };
 export type Program = keyof typeof programs;

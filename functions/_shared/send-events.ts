@@ -32,25 +32,30 @@ export function sendEvents(
   source: EventSource,
   { heartbeatMs = 15_000, stallMs = 60_000 }: EventStreamOptions = {},
 ): Response {
+  /** Something is there for the client that it has not taken yet. */
+  let offered = false;
   let stall: NodeJS.Timeout | undefined;
+  const cutOff = (controller: ReadableStreamDefaultController) => {
+    source.close();
+    controller.error(new Error("The client takes nothing."));
+  };
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
         controller.enqueue(Buffer.concat([encoder.encode(`retry: ${retryMs}\n\n`), ...first]));
       },
       async pull(controller) {
-        clearTimeout(stall);
+        offered = false;
         const next = await source.next(heartbeatMs);
         if (next === "end") {
+          clearTimeout(stall);
           source.close();
           return controller.close();
         }
         controller.enqueue(next ?? frame("heartbeat", JSON.stringify({ ts: new Date().toISOString() })));
-        stall = setTimeout(() => {
-          source.close();
-          controller.error(new Error("The client takes nothing."));
-        }, stallMs);
-        stall.unref();
+        offered = true;
+        // Not made anew for each event: a busy stream has many.
+        stall = stall?.refresh() ?? setTimeout(() => offered && cutOff(controller), stallMs).unref();
       },
       cancel() {
         clearTimeout(stall);

@@ -4,7 +4,8 @@ import type { WrittenLine } from "./event-log.ts";
 export interface EventFeeds {
   /** Lines that are in the file now, in order. */
   publish(runId: string, lines: readonly WrittenLine[]): void;
-  join(runId: string): Membership;
+  /** @param signal its abort ends the follower's wait */
+  join(runId: string, signal: AbortSignal): Membership;
   /** Sends everybody away who follows a run, as it was deleted; without an id everybody, for good. */
   dismiss(runId?: string): void;
 }
@@ -18,9 +19,9 @@ export interface Membership {
   linesAfter(seq: number, maxBytes: number): readonly WrittenLine[] | null;
   /**
    * Resolves with true when more was published than at `version`, the follower is sent away, or the signal aborts; with
-   * false after `ms`.
+   * false after `ms`. One wait at a time.
    */
-  more(version: number, ms: number, signal: AbortSignal): Promise<boolean>;
+  more(version: number, ms: number): Promise<boolean>;
   leave(): void;
 }
 
@@ -29,12 +30,11 @@ const keptLines = 512;
 const keptBytes = 1024 * 1024;
 
 interface Feed {
-  followers: number;
+  followers: Set<Wait>;
   version: number;
   dismissed: boolean;
   lines: WrittenLine[];
   bytes: number;
-  waiting: Set<() => void>;
 }
 
 /** Feeds live while somebody follows: a run nobody looks at costs nothing. */
@@ -60,9 +60,7 @@ export function createEventFeeds(): EventFeeds {
 
   function wake(feed: Feed): void {
     feed.version += 1;
-    const waiting = [...feed.waiting];
-    feed.waiting.clear();
-    for (const resolve of waiting) resolve();
+    for (const wait of feed.followers) wait.end(true);
   }
 
   return {
@@ -72,18 +70,17 @@ export function createEventFeeds(): EventFeeds {
       remember(feed, lines);
       wake(feed);
     },
-    join(runId) {
+    join(runId, signal) {
       const feed = feeds.get(runId) ?? {
-        followers: 0,
+        followers: new Set(),
         version: 0,
         dismissed: closed,
         lines: [],
         bytes: 0,
-        waiting: new Set(),
       };
       feeds.set(runId, feed);
-      feed.followers += 1;
-      let left = false;
+      const wait = createWait(signal);
+      feed.followers.add(wait);
       return {
         get version() {
           return feed.version;
@@ -92,25 +89,14 @@ export function createEventFeeds(): EventFeeds {
           return feed.dismissed;
         },
         linesAfter: (seq, maxBytes) => linesAfter(feed.lines, seq, maxBytes),
-        more: (version, ms, signal) =>
-          new Promise((resolve) => {
-            if (feed.version !== version || feed.dismissed || signal.aborted) return resolve(true);
-            const end = (came: boolean) => {
-              clearTimeout(timer);
-              feed.waiting.delete(wakeUp);
-              signal.removeEventListener("abort", wakeUp);
-              resolve(came);
-            };
-            const wakeUp = () => end(true);
-            const timer = setTimeout(() => end(false), ms);
-            feed.waiting.add(wakeUp);
-            signal.addEventListener("abort", wakeUp, { once: true });
-          }),
+        more: (version, ms) =>
+          feed.version !== version || feed.dismissed || signal.aborted
+            ? Promise.resolve(true)
+            : wait.begin(ms),
         leave() {
-          if (left) return;
-          left = true;
-          feed.followers -= 1;
-          if (feed.followers === 0 && feeds.get(runId) === feed) feeds.delete(runId);
+          wait.close();
+          feed.followers.delete(wait);
+          if (feed.followers.size === 0 && feeds.get(runId) === feed) feeds.delete(runId);
         },
       };
     },
@@ -122,6 +108,46 @@ export function createEventFeeds(): EventFeeds {
         feeds.delete(id);
         wake(feed);
       }
+    },
+  };
+}
+
+/** A wait that can be made again and again. */
+interface Wait {
+  /** Resolves with what `end` is called with; with false after `ms`. */
+  begin(ms: number): Promise<boolean>;
+  /** Does nothing when nobody waits. */
+  end(came: boolean): void;
+  close(): void;
+}
+
+/** One timer and one listener serve all of a follower's waits: with many followers, new ones for each would be dear. */
+function createWait(signal: AbortSignal): Wait {
+  let resolve: ((came: boolean) => void) | null = null;
+  let timer: { ms: number; timeout: NodeJS.Timeout } | null = null;
+  const end = (came: boolean) => {
+    const told = resolve;
+    resolve = null;
+    told?.(came);
+  };
+  const onAbort = () => end(true);
+  signal.addEventListener("abort", onAbort, { once: true });
+  return {
+    begin(ms) {
+      if (timer?.ms === ms) timer.timeout.refresh();
+      else {
+        clearTimeout(timer?.timeout);
+        timer = { ms, timeout: setTimeout(() => end(false), ms) };
+      }
+      return new Promise((told) => {
+        resolve = told;
+      });
+    },
+    end,
+    close() {
+      clearTimeout(timer?.timeout);
+      signal.removeEventListener("abort", onAbort);
+      end(true);
     },
   };
 }

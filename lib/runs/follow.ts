@@ -31,7 +31,7 @@ export async function follow(
   await store.get(id);
   const reader = createEventReader(runPaths(dataDir, id).events);
   // Before the file is looked at: what is written from now on is not missed.
-  const feed = feeds.join(id);
+  const feed = feeds.join(id, signal);
   let taken = after;
   let over = false;
 
@@ -69,7 +69,7 @@ export async function follow(
           if (ended) break;
         }
         if (feed.dismissed || signal.aborted) break;
-        if (!(await feed.more(version, idleMs, signal))) return null;
+        if (!(await feed.more(version, idleMs))) return null;
       }
       return "end";
     },
