@@ -30,10 +30,14 @@ export async function readRoutes(folder: string): Promise<Route[]> {
   return files.map((file) => {
     let loaded: RunnerFunction | undefined;
     let loading: Promise<RunnerFunction> | undefined;
+    let failures = 0;
     const load = async () => {
       try {
-        loaded = await loadFunction(folder, file);
+        loaded = await loadFunction(folder, file, failures);
         return loaded;
+      } catch (error) {
+        failures += 1;
+        throw error;
       } finally {
         // Tried again with the next call when it failed: it may have been out of descriptors.
         loading = undefined;
@@ -50,8 +54,10 @@ export async function readRoutes(folder: string): Promise<Route[]> {
   });
 }
 
-async function loadFunction(folder: string, file: string): Promise<RunnerFunction> {
-  const module: { default?: unknown } = await import(pathToFileURL(join(folder, file)).href);
+/** @param failures how often it could not be loaded: Node remembers a failed import by its URL for good */
+async function loadFunction(folder: string, file: string, failures: number): Promise<RunnerFunction> {
+  const url = pathToFileURL(join(folder, file)).href;
+  const module: { default?: unknown } = await import(failures === 0 ? url : `${url}?again=${failures}`);
   if (isRunnerFunction(module.default)) return module.default;
   throw new Error(`functions/${file} must export defineFunction(...) as its default`);
 }

@@ -31,10 +31,28 @@ export async function recoverRuns(
   const isOurs = (id: string) => isRunId(id) && existsSync(runPaths(context.dataDir, id).root);
   await sweepByEnvironment(trackingVariable, isOurs);
   for (const id of unfinished) {
-    // One run that cannot be taken up must not keep the server from starting, nor be lost: it stays as it is on disk.
-    await recoverRun(context, scheduler, waiting, id).catch((error: unknown) =>
-      context.log.error({ err: error, run: id }, "a run of the last process could not be taken up"),
-    );
+    await takeUp(context, scheduler, waiting, id);
+  }
+}
+
+/** Milliseconds until a run that could not be taken up is tried again. */
+const againMs = 5_000;
+
+// One run that cannot be taken up (a full disk) must not keep the server from starting, nor be lost: it is tried again.
+async function takeUp(
+  context: RunContext,
+  scheduler: Scheduler,
+  waiting: Waiting,
+  id: string,
+): Promise<void> {
+  try {
+    await recoverRun(context, scheduler, waiting, id);
+  } catch (error) {
+    context.log.error({ err: error, run: id }, `a run could not be taken up; trying again in ${againMs} ms`);
+    const again = () => {
+      if (context.accepting()) void context.locked(id, () => takeUp(context, scheduler, waiting, id));
+    };
+    setTimeout(again, againMs).unref();
   }
 }
 

@@ -168,7 +168,13 @@ export function createRunStore(records: RecordStore): RunStore {
       gone.set(id, true);
       recent.delete(id);
       living.delete(id);
-      await settled([records.remove(endedKey(id)), records.remove(activeKey(id))]);
+      try {
+        await settled([records.remove(endedKey(id)), records.remove(activeKey(id))]);
+      } catch (error) {
+        // It is there still, and may be removed once more.
+        gone.delete(id);
+        throw error;
+      }
     },
     async page({ before, limit, filter = {} }) {
       const runs: RunRecord[] = [];

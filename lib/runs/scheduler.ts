@@ -173,7 +173,7 @@ async function learnNeed({ estimates, log }: RunContext, run: RunRecord, end: Ru
 
 // A full disk must not leave a run in limbo: what it came to is stored when there is space again.
 async function atLast<T>(context: RunContext, run: string, store: () => Promise<T>): Promise<T> {
-  for (let waitMs = 500; ; waitMs = Math.min(waitMs * 2, 30_000)) {
+  for (let waitMs = 500; ; waitMs = Math.min(waitMs * 2, 5_000)) {
     try {
       return await store();
     } catch (error) {

@@ -6,6 +6,7 @@ import { fingerprint, listPackage } from "./package-files.ts";
 import { isSafeSkillId, looksLikeSkill, readSkill } from "./read-skill.ts";
 import { createSchemaReader } from "./schemas.ts";
 import type { Skill } from "./skill.ts";
+import { asStorageFailure } from "./storage-failure.ts";
 
 export interface SkillRegistry {
   /** Every skill folder, sorted by id, broken ones too. The same array object until something has changed. */
@@ -60,7 +61,11 @@ export function createSkillRegistry(options: SkillRegistryOptions): SkillRegistr
     looks += 1;
     const mine = looks;
     const dir = join(root, id);
-    const listing = await listPackage(dir).catch(() => null);
+    const listing = await listPackage(dir).catch((error: unknown) => {
+      // What cannot be looked at for the moment is not gone.
+      if (isShortage(error)) throw asStorageFailure(error, `The skill "${id}" could not be read`);
+      return null;
+    });
     const before = known.get(id);
     if (listing === null || !looksLikeSkill(listing)) {
       if (before && before.look < mine) known.delete(id);
@@ -88,7 +93,8 @@ export function createSkillRegistry(options: SkillRegistryOptions): SkillRegistr
   async function sweep(): Promise<void> {
     const ids = await skillFolders(root);
     for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
-    const found = await Promise.all([...ids].sort().map(look));
+    const lookOrRecall = (id: string) => look(id).catch(() => known.get(id)?.skill ?? null);
+    const found = await Promise.all([...ids].sort().map(lookOrRecall));
     const skills = found.filter((skill) => skill !== null);
     const unchanged = skills.length === listed.length && skills.every((skill, at) => skill === listed[at]);
     if (!unchanged) listed = skills;
@@ -136,6 +142,10 @@ async function skillFolders(root: string): Promise<Set<string>> {
     if (entry.isDirectory() || linked) ids.add(entry.name);
   }
   return ids;
+}
+
+function isShortage(error: unknown): boolean {
+  return error instanceof Error && "code" in error && /^(EMFILE|ENFILE|ENOMEM|EIO)$/.test(String(error.code));
 }
 
 const isFolder = (path: string) =>

@@ -4,7 +4,10 @@ const passing = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO", "EMFILE", "ENFILE",
 /** The system's code (errno(3)) when an error, or what caused it, is a full or failing disk or the like; else null. */
 export function mediumFailure(error: unknown): string | null {
   for (let at = error; at instanceof Error; at = at.cause) {
-    if ("code" in at && typeof at.code === "string" && passing.has(at.code)) return at.code;
+    if (!("code" in at && typeof at.code === "string")) continue;
+    if (passing.has(at.code)) return at.code;
+    // So Node calls a file system that is read-only, when it is to make a folder with its parents.
+    if (at.code === "ENOENT" && "syscall" in at && at.syscall === "mkdir") return "EROFS";
   }
   return null;
 }

@@ -90,7 +90,8 @@ async function agentEnded(id: string): Promise<void> {
 
 /** Every job that was accepted ends without a restart, and one that failed says that it was the storage. */
 async function expectAllEnd(client: Client): Promise<void> {
-  for (const id of ledger.keys()) {
+  for (const [id, { remove }] of ledger) {
+    if (remove === "done") continue;
     const job = await client.until(id, ended);
     if (job.status === "failed") expect.soft(reasons, JSON.stringify(job.error)).toContain(job.error.code);
   }
@@ -138,7 +139,11 @@ describe("a full disk", { timeout: 180_000 }, () => {
       const answer = await client.send("POST", `/v1/jobs/${id}/cancel`);
       answered += 1;
       if (answer.status !== 200) expectStorageProblem(answer, "a cancel");
-      else expect.soft(answer.body, "a cancel").toMatchObject({ accepted: true, status: "canceled" });
+      // The running one may have failed for want of space before the cancel came.
+      else
+        expect
+          .soft(answer.body.status, "a cancel")
+          .toMatch(id === running ? /^(canceled|failed)$/ : /^canceled$/);
     });
     // Some may be answered while there is no space; the running job's end has to wait for it.
     for (let tries = 0; tries < 100 && answered < cancels.length; tries++) await sleep(20);

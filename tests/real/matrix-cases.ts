@@ -1,24 +1,40 @@
-import type { ModelScript, ModelStep } from "../model-server/server.ts";
+import type { ModelStep } from "../model-server/server.ts";
+import type { Happening } from "./matrix-happenings.ts";
 
-/** One way a run can go, and what its caller must see of it. */
-export interface MatrixCase {
-  /** What the model says in the first turn. */
-  steps: ModelStep[];
-  /** What it says when it is asked to mend its answer; the same again when absent. */
-  repair?: ModelStep[];
+/** What the caller of a run must see of its end. */
+export interface Outcome {
   status: "succeeded" | "failed" | "canceled";
   code?: string;
   data?: object;
   /** Content of artifacts/report.md. */
   artifact?: string;
   turns?: number;
-  /** Words of the first turn that the last request must still hold. */
-  remembers?: string;
-  options?: object;
-  /** Cancels when a process whose command line holds the run's words is there. */
-  cancelWhen?: "tool runs";
+  /** 1 when absent. */
+  attempts?: number;
+  /** What the event log tells of the run's shell tools. */
+  toolPhases?: string[];
+  /** What the run's last model call must still hold. */
+  remembers?: string[];
   /** Longest time from the submit to the end, in ms. */
   withinMs?: number;
+}
+
+/** One way a run can go. */
+export interface MatrixCase extends Outcome {
+  /**
+   * What the model says to the first prompt. In a command, `%WORDS%` stands for the run's own words and `%FILE%` for the
+   * path of a file that was handed in.
+   */
+  steps: ModelStep[];
+  /** What it says to a later prompt that holds these words. */
+  later?: Record<string, ModelStep[]>;
+  /** The model refuses every other key. */
+  key?: string;
+  options?: object;
+  /** What happens to the run before it ends, in order. */
+  meanwhile?: Happening[];
+  /** How it ends with an agent for which it cannot end so. */
+  instead?: Record<string, Outcome>;
 }
 
 const done = { ok: true, report: "artifacts/report.md" };
@@ -29,8 +45,18 @@ const write: ModelStep = {
   text: "I will write the report now.",
 };
 const gone = { ok: true, report: "artifacts/missing.md" };
+const afterRefusal = "last answer cannot be accepted";
 
-/** What each agent is tried with; `%WORDS%` in a command stands for the run's own words. */
+// No sleep: qwen's shell tool refuses to run one.
+const endless: ModelStep = { kind: "tool", command: "sh -c 'tail -f /dev/null; : %WORDS%'" };
+
+const interactive = { execution_mode: "interactive" };
+const ask = (message: string, ui_hints: object) => answer({ __SKILL_DONE__: false, message, ui_hints });
+const finish = answer({ ...done, __SKILL_DONE__: true });
+const birds = { kind: "choose_one", options: [{ label: "The kingfisher", value: "kingfisher" }, "heron"] };
+const upload = { kind: "upload_files", files: [{ name: "notes", required: true }] };
+
+/** What each agent is tried with. */
 export const matrixCases: Record<string, MatrixCase> = {
   "success with tool call and artifact": {
     steps: [write, answer(done)],
@@ -38,17 +64,20 @@ export const matrixCases: Record<string, MatrixCase> = {
     data: done,
     artifact: "hello\n",
     turns: 1,
+    toolPhases: ["started", "completed"],
+    // It prints text alone: which tools it used is not in it.
+    instead: { iflow: { status: "succeeded", data: done, artifact: "hello\n", turns: 1, toolPhases: [] } },
   },
   resume: {
     steps: [{ kind: "tool", command: "echo kingfisher" }, answer(gone)],
-    repair: [write, answer(done)],
+    later: { [afterRefusal]: [write, answer(done)] },
     status: "succeeded",
     turns: 2,
-    remembers: "kingfisher",
+    remembers: ["kingfisher"],
   },
   "repair turn": {
     steps: [answer(gone)],
-    repair: [write, answer(done)],
+    later: { [afterRefusal]: [write, answer(done)] },
     status: "succeeded",
     data: done,
     turns: 2,
@@ -73,11 +102,10 @@ export const matrixCases: Record<string, MatrixCase> = {
     withinMs: 120_000,
   },
   "cancel mid-tool": {
-    // No sleep: qwen's shell tool refuses to run one.
-    steps: [{ kind: "tool", command: "sh -c 'tail -f /dev/null; : %WORDS%'" }],
+    steps: [endless],
+    meanwhile: [{ kind: "cancel in tool" }],
     status: "canceled",
     code: "CANCELED_BY_USER",
-    cancelWhen: "tool runs",
   },
   "hard timeout": {
     steps: [{ kind: "hang" }],
@@ -86,44 +114,78 @@ export const matrixCases: Record<string, MatrixCase> = {
     options: { hard_timeout_seconds: 6 },
     withinMs: 20_000,
   },
-};
-
-const twoAtOnce: ModelStep[] = [{ kind: "delay", ms: 500, next: write }, answer(done)];
-const repairPrompt = "last answer cannot be accepted";
-
-/** The words that stand in one run's prompts and in no other's, nor in those of another test process. */
-export function wordsOf(name: string, run: number): string {
-  return `CASE-${name.replaceAll(" ", "-")}-run-${process.pid}${String(run).padStart(4, "0")}-`;
-}
-
-/** Plays the case whose words stand in the conversation. */
-export const caseScript: ModelScript = (request) => {
-  const [words, slug] = /CASE-([\w-]+)-run-\d+-/.exec(request.allText) ?? [];
-  if (words === undefined) return { kind: "text", text: "There is nothing to do." };
-  const found = Object.entries(matrixCases).find(([name]) => name.replaceAll(" ", "-") === slug)?.[1];
-  const { steps, repair } = found ?? { steps: twoAtOnce };
-  const played = (request.lastUserText.includes(repairPrompt) ? repair : undefined) ?? steps;
-  const step = played[Math.min(request.stepIndex, played.length - 1)];
-  if (step?.kind === "tool") return { ...step, command: step.command.replace("%WORDS%", words) };
-  return step ?? { kind: "text", text: "There is nothing to do." };
-};
-
-/** A skill whose one input is the run's own words. */
-export const skillFiles: Record<string, string | object> = {
-  "SKILL.md": "---\nname: matrix\ndescription: Does what the text says.\n---\n\nDo what the text says.\n",
-  "assets/runner.json": { id: "matrix", version: "1.0.0", execution_modes: ["auto"] },
-  "assets/input.schema.json": {
-    type: "object",
-    properties: { text: { type: "string", "x-input-source": "inline" } },
-    required: ["text"],
+  "asks and is answered": {
+    steps: [ask("Which bird shall it be?", birds)],
+    later: { "the heron, please": [write, finish] },
+    options: interactive,
+    meanwhile: [
+      {
+        kind: "reply",
+        asked: { kind: "choose_one", prompt: "Which bird shall it be?", interaction_id: 1 },
+        response: "the heron, please",
+      },
+    ],
+    status: "succeeded",
+    data: done,
+    artifact: "hello\n",
+    turns: 2,
+    attempts: 2,
+    remembers: ["Which bird shall it be?", "the heron, please"],
   },
-  "assets/output.schema.json": {
-    type: "object",
-    properties: {
-      ok: { type: "boolean" },
-      report: { type: "string", "x-type": "artifact", "x-role": "report" },
+  "asks twice, then reads a file it was given": {
+    steps: [ask("Which bird shall it be?", birds)],
+    later: {
+      "the heron, please": [ask("Where are your notes?", upload)],
+      "Here are my notes": [
+        { kind: "tool", command: "mkdir -p artifacts && cat %FILE% > artifacts/report.md" },
+        finish,
+      ],
     },
-    required: ["ok", "report"],
-    additionalProperties: false,
+    options: interactive,
+    meanwhile: [
+      { kind: "reply", asked: { kind: "choose_one", interaction_id: 1 }, response: "the heron, please" },
+      {
+        kind: "reply with file",
+        asked: { kind: "upload_files", prompt: "Where are your notes?", interaction_id: 2 },
+        slot: "notes",
+        message: "Here are my notes",
+        content: "seen at dawn\n",
+      },
+    ],
+    status: "succeeded",
+    data: done,
+    artifact: "seen at dawn\n",
+    turns: 3,
+    attempts: 3,
+    remembers: ["Which bird shall it be?", "the heron, please", "Here are my notes"],
+  },
+  "server killed, goes on in its session": {
+    // The words end with their line: iflow's are heard by the line.
+    steps: [{ kind: "tool", command: "echo kingfisher", text: "First I will look around.\n" }, endless],
+    later: { "Your last turn was cut off": [write, answer(done)] },
+    meanwhile: [{ kind: "kill server in tool" }],
+    status: "succeeded",
+    data: done,
+    artifact: "hello\n",
+    turns: 2,
+    attempts: 2,
+    remembers: ["kingfisher", "Your last turn was cut off"],
+    instead: {
+      // In text mode it tells its session at the end of a turn: one that is cut off cannot be gone on with.
+      iflow: { status: "failed", code: "ORCHESTRATOR_RESTART_INTERRUPTED", turns: 1 },
+    },
+  },
+  "not logged in, waits for a key": {
+    steps: [write, finish],
+    key: "sk-handed-in-later",
+    options: interactive,
+    meanwhile: [{ kind: "key", value: "sk-handed-in-later" }],
+    status: "succeeded",
+    data: done,
+    artifact: "hello\n",
+    turns: 2,
+    attempts: 2,
+    // The model's provider is the user's own, with its key in opencode's settings: which variable that is, nobody knows.
+    instead: { opencode: { status: "canceled", code: "CANCELED_BY_USER" } },
   },
 };

@@ -5,7 +5,8 @@ import { expect } from "vitest";
 import { type Endpoint, prepareEndpoint } from "../endpoints.ts";
 import { type ModelRequest, startModelServer } from "../model-server/server.ts";
 import { type RunningServer, startBuiltServer } from "../server-process.ts";
-import { caseScript, skillFiles, wordsOf } from "./matrix-cases.ts";
+import { caseScript, wordsOf } from "./matrix-script.ts";
+import { skillFiles } from "./matrix-skill.ts";
 
 export interface SubmittedRun {
   id: string;
@@ -15,17 +16,23 @@ export interface SubmittedRun {
 
 /** The built server with the matrix skill, and the scripted model that every given agent is pointed at. */
 export interface MatrixServer {
-  server: RunningServer;
+  /** Another one after a crash. */
+  readonly server: RunningServer;
   endpoints: ReadonlyMap<string, Endpoint>;
   /** @param name the case the model plays */
   submit(engine: string, name: string, more?: object): Promise<SubmittedRun>;
+  /** Resolves when the run has this status; rejects when it has ended with another. */
+  reaches(run: SubmittedRun, status: string): Promise<void>;
   // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever came back
   end(run: SubmittedRun): Promise<{ job: any; result: any }>;
   /** The model calls of one run's own conversation; side calls of the CLI (titles, checks) offer no tools. */
   requestsOf(run: SubmittedRun): ModelRequest[];
+  /** kill -9 of the server, and its next start with the same data and home folders. */
+  crash(): Promise<void>;
   close(): Promise<void>;
 }
 
+const ended = ["succeeded", "failed", "canceled"];
 const root = join(import.meta.dirname, "../..");
 
 /** An agent defined for the test: how it is started, and which built-in agent's endpoint and models it has. */
@@ -60,7 +67,7 @@ export async function startMatrixServer(
   }
   const acpFile = join(folder, "acp_agents.json");
   await writeFile(acpFile, JSON.stringify({ agents: definitions }));
-  const server = await startBuiltServer({
+  const environment = {
     HOME: home,
     SKILL_RUNNER_DATA_DIR: join(folder, "data"),
     SKILL_RUNNER_SKILLS_DIR: join(folder, "skills"),
@@ -69,12 +76,16 @@ export async function startMatrixServer(
     SKILL_RUNNER_CPU_FACTOR: "2",
     SKILL_RUNNER_MAX_REPAIR_TURNS: "1",
     ...Object.assign({}, ...[...endpoints.values()].map(({ env }) => env)),
-  });
+  };
+  let server = await startBuiltServer(environment);
   // Every CLI is asked for its version at once, which on a small machine takes longer than a test waits for an answer.
   await fetch(`${server.url}/v1/engines`);
   let runs = 0;
+  const jobOf = async ({ id }: SubmittedRun) => (await server.json("GET", `/v1/jobs/${id}`)).body;
   return {
-    server,
+    get server() {
+      return server;
+    },
     endpoints,
     async submit(engine, name, more = {}) {
       runs += 1;
@@ -90,11 +101,19 @@ export async function startMatrixServer(
       expect({ status, body }).toMatchObject({ status: 200 });
       return { id: body.request_id, words };
     },
-    async end({ id }) {
+    async reaches(run, status) {
       for (;;) {
-        const job = (await server.json("GET", `/v1/jobs/${id}`)).body;
-        if (["succeeded", "failed", "canceled"].includes(job.status)) {
-          return { job, result: (await server.json("GET", `/v1/jobs/${id}/result`)).body.result };
+        const job = await jobOf(run);
+        if (job.status === status) return;
+        if (ended.includes(job.status)) expect(job).toMatchObject({ status });
+        await sleep(50);
+      }
+    },
+    async end(run) {
+      for (;;) {
+        const job = await jobOf(run);
+        if (ended.includes(job.status)) {
+          return { job, result: (await server.json("GET", `/v1/jobs/${run.id}/result`)).body.result };
         }
         await sleep(50);
       }
@@ -106,6 +125,10 @@ export async function startMatrixServer(
         .filter(
           (request) => request.allText.includes(words) && JSON.stringify(request.raw).includes('"tools"'),
         ),
+    async crash() {
+      await server.crash();
+      server = await startBuiltServer(environment);
+    },
     async close() {
       await server.stop();
       await model.close();
