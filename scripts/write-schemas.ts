@@ -54,5 +54,6 @@ export function staleSchemas(): string[] {
 
 if (process.argv[1] === import.meta.filename) {
   mkdirSync(schemasFolder, { recursive: true });
-  for (const [name, content] of Object.entries(schemaFiles())) writeFileSync(join(schemasFolder, name), content);
+  for (const [name, content] of Object.entries(schemaFiles()))
+    writeFileSync(join(schemasFolder, name), content);
 }

@@ -30,6 +30,7 @@ const pages = [
   "docs/api.md",
   "docs/agents.md",
   "docs/interaction.md",
+  "docs/reliability.md",
   "docs/configuration.md",
 ];
 /** A page with its tables squeezed: how a formatter pads them is no matter. */

@@ -18,14 +18,6 @@ export const requestId = z.object({
 
 const anyObject = z.record(z.string(), z.unknown());
 
-export const accepted = z
-  .object({
-    request_id: z.string(),
-    cache_hit: z.boolean().describe("The answer was there already: the job has succeeded at once."),
-    status: z.enum(["queued", "succeeded"]).nullable().describe("Null while the job waits for its upload."),
-  })
-  .meta({ id: "Accepted" });
-
 /** What a job came to while its caller waited for it (`Prefer: wait`). */
 export const settled = z
   .object({

@@ -6,7 +6,6 @@ export {
   type EstimatesOptions,
   type MeasuredNeed,
 } from "./estimates.ts";
-export { createGate } from "./gate.ts";
 export type { Gate, GateOptions, GateSnapshot, Reservation } from "./gate-contract.ts";
 export type { CapacityBound, CapacityDecision } from "./policy.ts";
 export { type CapacityProbe, type ProbeOptions, probeCapacity } from "./probe.ts";

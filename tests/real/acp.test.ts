@@ -37,10 +37,17 @@ const agents: Record<string, AcpUnderTest> = {
 /** What a CLI cannot do in this protocol; its own adapter, where it has one, can. */
 const leftOut: Record<string, string[]> = {
   // It goes on retrying for minutes, and loading a session within the minute it was started in empties it (0.61).
-  "gemini-acp": ["model 500", "resume", "repair turn", "bad JSON", "missing artifact"],
+  "gemini-acp": [
+    ...["model 500", "resume", "repair turn", "bad JSON", "missing artifact"],
+    ...["asks and is answered", "asks twice, then reads a file it was given"],
+    "server killed, goes on in its session",
+  ],
   "opencode-acp": ["model 500"],
-  "qwen-acp": ["model 500"],
+  // Its last message before a question is not in the session that is loaded (0.15).
+  "qwen-acp": ["model 500", "asks and is answered", "asks twice, then reads a file it was given"],
 };
+/** A definition does not say which variable takes a key. */
+const leftOutForAll = ["not logged in, waits for a key"];
 
 let matrix: MatrixServer;
 
@@ -57,7 +64,8 @@ describe.each(Object.keys(agents))("%s", (engine) => {
     expect(status.cli_version_detected).toMatch(/^\d+\.\d+\.\d+/);
   });
 
-  const cases = Object.entries(matrixCases).filter(([name]) => !(leftOut[engine] ?? []).includes(name));
+  const without = [...leftOutForAll, ...(leftOut[engine] ?? [])];
+  const cases = Object.entries(matrixCases).filter(([name]) => !without.includes(name));
   test.each(cases)("%s", (name, matrixCase) => play(matrix, engine, name, matrixCase));
 
   test("two runs at once with different models", async () => {
