@@ -38,7 +38,7 @@ const startsBefore = existsSync(log)
       .filter((line) => line.includes(run) && line.includes('"start"')).length
   : 0;
 mark({ mark: "start", resumes, others: others() });
-readFileSync(0, "utf8");
+const prompt = readFileSync(0, "utf8");
 if (resumes !== null && resumes !== thread) mark({ mark: "wrong-session", resumes });
 if (plan.leave) spawn("sleep", ["300"], { detached: true, stdio: "inherit" }).unref();
 
@@ -59,6 +59,16 @@ if (skill === "report-from-file") {
   mark({ mark: "uploads", uploaded });
   mkdirSync("artifacts", { recursive: true });
   writeFileSync("artifacts/report.md", "# Tides\n\nHigh water came at 06:12.\n");
+}
+if (skill === "asks") {
+  // A session remembers what was answered in it, also when the turn that heard it was cut off.
+  if (prompt.trim() === "blue") mark({ mark: "heard" });
+  const lines = readFileSync(log, "utf8").split("\n");
+  const heard = lines.some((line) => line.includes(run) && line.includes('"heard"'));
+  answers.asks =
+    resumes !== null && heard
+      ? { colour: "blue", __SKILL_DONE__: true }
+      : { __SKILL_DONE__: false, message: "Which colour?", ui_hints: { kind: "open_text" } };
 }
 const say = (line) => new Promise((resolve) => process.stdout.write(`${JSON.stringify(line)}\n`, resolve));
 const answer =

@@ -8,6 +8,8 @@ export interface Known {
   /** `asked`: no answer came. `done`: the server said the job was canceled. */
   cancel: "no" | "asked" | "done";
   remove: "no" | "asked" | "done";
+  /** Its question was answered, and the answer accepted. */
+  answered: boolean;
   /** How it may end when nothing goes wrong. */
   ends: readonly string[];
 }
@@ -20,6 +22,7 @@ export const untouched = (ends: readonly string[]): Known => ({
   uploaded: false,
   cancel: "no",
   remove: "no",
+  answered: false,
   ends,
 });
 
@@ -49,6 +52,8 @@ export interface Client {
   upload(id: string): Promise<Answer>;
   cancel(id: string): Promise<Answer>;
   remove(id: string): Promise<Answer>;
+  /** Answers the question that a job waits with; once it was accepted, it may not be asked again. */
+  reply(id: string): Promise<void>;
   /** Waits until it is in one of these states. */
   until(id: string, statuses: readonly string[]): Promise<Answer["body"]>;
 }
@@ -114,6 +119,15 @@ export function createClient(url: string, ledger: Ledger): Client {
       if (answer.status === 204) known(id).remove = "done";
       return answer;
     },
+    async reply(id) {
+      const { pending } = (await send("GET", `/v1/jobs/${id}/interaction/pending`)).body;
+      if (pending === null) return;
+      if (known(id).answered) throw new Error(`job ${id} asks what was answered: ${JSON.stringify(pending)}`);
+      const reply = { interaction_id: pending.interaction_id, response: "blue", idempotency_key: "once" };
+      const answer = await send("POST", `/v1/jobs/${id}/interaction/reply`, json(reply));
+      if (answer.status !== 200) throw unexpected("a reply was refused", answer);
+      known(id).answered = true;
+    },
     async until(id, statuses) {
       const deadline = Date.now() + answerTimeoutMs;
       for (;;) {
@@ -153,6 +167,9 @@ export interface Plan {
   broken?: number;
   leave?: boolean;
 }
+
+/** A job whose agent asks one question. */
+export const question = { skill_id: "asks", runtime_options: { execution_mode: "interactive" } };
 
 /** Bodies of jobs. A plan goes to the agent in the run's own variables, which must survive a crash as well. */
 export const haiku = (prompt: string, plan?: Plan, options: object = {}) => ({

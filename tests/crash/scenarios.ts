@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Client, ended, haiku, report, statistics } from "./client.ts";
+import { type Client, ended, haiku, question, report, statistics } from "./client.ts";
 import type { Site } from "./site.ts";
 import { finishWaiting } from "./waiting-jobs.ts";
 
@@ -56,6 +56,23 @@ export const scenarios: Scenario[] = [
     name: "a job with a repair turn",
     async drive(client) {
       await client.until(await submitted(client, statistics("The tide came in.", { broken: 1 })), ended);
+    },
+  },
+  {
+    name: "a job that asks, is answered, and goes on in its session",
+    async drive(client) {
+      const id = await submitted(client, question);
+      await client.until(id, ["waiting_user"]);
+      await client.reply(id);
+      await client.until(id, ended);
+    },
+    async afterwards(client) {
+      await client.adopt();
+      for (const id of client.ledger.keys()) {
+        const { status } = await client.until(id, ["waiting_user", ...ended]);
+        if (status === "waiting_user") await client.reply(id);
+        await client.until(id, ended);
+      }
     },
   },
   {

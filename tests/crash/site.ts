@@ -47,6 +47,7 @@ export async function makeSite(dataDir?: string): Promise<Site> {
   const prefix = join(folder, "npm");
   for (const name of ["home", "tmp", "npm/bin"]) await mkdir(join(folder, name), { recursive: true });
   cpSync(join(here, "../../skills"), join(folder, "skills"), { recursive: true });
+  await writeAskingSkill(join(folder, "skills/asks"));
   await writeFile(join(prefix, "bin/codex"), codex);
   await chmod(join(prefix, "bin/codex"), 0o755);
   const env = {
@@ -87,4 +88,19 @@ export async function makeSite(dataDir?: string): Promise<Site> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A skill that runs in interactive mode. */
+async function writeAskingSkill(folder: string): Promise<void> {
+  const output = {
+    type: "object",
+    properties: { colour: { type: "string" } },
+    required: ["colour"],
+    additionalProperties: false,
+  };
+  await mkdir(join(folder, "assets"), { recursive: true });
+  await writeFile(join(folder, "SKILL.md"), "---\nname: asks\ndescription: Asks for a colour.\n---\nAsk.\n");
+  const manifest = { id: "asks", version: "1.0.0", execution_modes: ["interactive"] };
+  await writeFile(join(folder, "assets/runner.json"), JSON.stringify(manifest));
+  await writeFile(join(folder, "assets/output.schema.json"), JSON.stringify(output));
 }
