@@ -120,43 +120,6 @@ describe("kill -9 and a restart", () => {
     });
     expect(await pidsOf(id)).toEqual([]);
   });
-
-  test("at random moments under load: every accepted job ends once, records are whole", {
-    timeout: 60_000,
-  }, async () => {
-    await installStandIn(join(folder, "npm"), scenario(5));
-    const accepted: string[] = [];
-    for (let round = 0; round < 6; round++) {
-      const at = await start({ SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: "2", SKILL_RUNNER_CPU_FACTOR: "2" });
-      const sending = Promise.all(
-        Array.from({ length: 8 }, async (_, n) => {
-          const id = await send(at, `${round}-${n}`).catch(() => null);
-          if (id !== null) accepted.push(id);
-        }),
-      );
-      await sleep(20 + Math.random() * 300);
-      await at.crash();
-      await sending;
-    }
-    const last = await start({ SKILL_RUNNER_CPU_FACTOR: "2" });
-    expect(accepted.length).toBeGreaterThan(5);
-    for (const id of accepted) {
-      const now = await until(last, id, ended);
-      expect(["succeeded", "failed"]).toContain(now.status);
-      const { body } = await last.json("GET", `/v1/jobs/${id}/events/history?limit=1000`);
-      const terminal = body.events.filter(
-        (event: { data: { terminal?: object } }) => event.data.terminal !== undefined,
-      );
-      expect(terminal, id).toHaveLength(1);
-      expect((await last.json("GET", `/v1/jobs/${id}/result`)).status).toBe(200);
-    }
-    // Jobs whose client never heard the answer were accepted all the same.
-    const all = (await last.json("GET", "/v1/jobs?limit=200")).body.jobs;
-    for (const { request_id } of all) await until(last, request_id, ended);
-    const unfinished = async () =>
-      (await readdir(join(folder, "data/state/active"))).filter((name) => !name.startsWith("."));
-    await expect.poll(unfinished).toEqual([]);
-  });
 });
 
 describe("SIGTERM", () => {
