@@ -21,6 +21,8 @@ const openMs = 120_000;
 /** Milliseconds without a word after which a loaded session counts as retold, and the longest to wait for that. */
 const quietMs = 400;
 const retoldMs = 20_000;
+/** Milliseconds between a CLI's answer and the end of its stdin: qwen 0.15 writes down last what it answered last, and no more when stdin has ended. */
+const settleMs = 300;
 /** Milliseconds a CLI has to end by itself once its stdin is closed: it may still have its session to write. */
 const hangUpMs = 2_000;
 
@@ -147,10 +149,11 @@ async function within<T>(ms: number, promise: Promise<T>): Promise<T> {
   }
 }
 
-/** Closes stdin and lets the CLI end by itself for a while. */
+/** Lets the CLI write down what it said, closes stdin and lets it end by itself for a while. */
 async function hangUp(input: Writable, output: Readable): Promise<void> {
-  input.end();
   output.resume();
+  if (!output.readableEnded) await sleep(settleMs);
+  input.end();
   if (!output.readableEnded)
     await Promise.race([once(output, "end"), sleep(hangUpMs, undefined, { ref: false })]);
 }
