@@ -15,6 +15,8 @@ export interface Membership {
   /** Changes with every publication: ask before you look at the file, then wait for more than that. */
   readonly version: number;
   readonly dismissed: boolean;
+  /** The run's end was published: nothing comes after it. */
+  readonly over: boolean;
   /** Lines behind `seq`, as many as `maxBytes` allow; null when the feed does not go back that far, or has had none yet. */
   linesAfter(seq: number, maxBytes: number): readonly WrittenLine[] | null;
   /**
@@ -33,6 +35,7 @@ interface Feed {
   followers: Set<Wait>;
   version: number;
   dismissed: boolean;
+  over: boolean;
   lines: WrittenLine[];
   bytes: number;
 }
@@ -46,6 +49,7 @@ export function createEventFeeds(): EventFeeds {
     for (const line of lines) {
       feed.lines.push(line);
       feed.bytes += line.text.length;
+      feed.over ||= line.last;
     }
     let dropped = 0;
     while (
@@ -75,6 +79,7 @@ export function createEventFeeds(): EventFeeds {
         followers: new Set(),
         version: 0,
         dismissed: closed,
+        over: false,
         lines: [],
         bytes: 0,
       };
@@ -87,6 +92,9 @@ export function createEventFeeds(): EventFeeds {
         },
         get dismissed() {
           return feed.dismissed;
+        },
+        get over() {
+          return feed.over;
         },
         linesAfter: (seq, maxBytes) => linesAfter(feed.lines, seq, maxBytes),
         more: (version, ms) =>

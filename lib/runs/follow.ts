@@ -63,11 +63,11 @@ export async function follow(
         }
         if (fresh === null) {
           // Asked before the file is read: a run that has ended by now has told its end by now.
-          const ended = isTerminal((await store.get(id).catch(() => null))?.status ?? "failed");
+          const ended = feed.over || isTerminal((await store.get(id).catch(() => null))?.status ?? "failed");
           const lines = await fromFile();
           if (lines.length > 0) return take(lines);
           if (ended) break;
-        }
+        } else if (feed.over) break; // The caller's number lies behind the end.
         if (feed.dismissed || signal.aborted) break;
         if (!(await feed.more(version, idleMs))) return null;
       }
