@@ -16,12 +16,15 @@ export function createEventReader(path: string): EventReader {
   let file: FileHandle | null = null;
   let seq = 0;
   let offset = 0;
+  let closed = false;
   return {
     async next(maxBytes) {
+      if (closed) return [];
       file ??= await open(path, "r").catch(() => null);
-      if (file === null) return [];
       // A line longer than a piece is read with a larger one.
-      for (let most = maxBytes; ; most *= 4) {
+      for (let most = maxBytes; file !== null; most *= 4) {
+        // Whoever reads went away meanwhile, perhaps before there was anything to close.
+        if (closed) break;
         const buffer = Buffer.allocUnsafe(most);
         const { bytesRead } = await file.read(buffer, 0, most, offset);
         const piece = buffer.subarray(0, bytesRead);
@@ -38,14 +41,16 @@ export function createEventReader(path: string): EventReader {
         offset += end;
         return lines;
       }
+      if (closed) await file?.close();
+      return [];
     },
     skipTo(line) {
       seq = line.seq;
       offset = line.end;
     },
     async close() {
+      closed = true;
       await file?.close();
-      file = null;
     },
   };
 }
