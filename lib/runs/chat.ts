@@ -177,11 +177,14 @@ export function followChat(follower: Follower, after: number) {
   const chat = createChat();
   return {
     async next(idleMs: number): Promise<readonly ChatBubble[] | null | "end"> {
+      const started = performance.now();
       for (;;) {
         const lines = await follower.next(idleMs);
         if (lines === null || lines === "end") return lines;
         const wanted = bubblesOf(lines, chat).filter(({ seq }) => seq > after);
         if (wanted.length > 0) return wanted;
+        // Pieces of a message that is not over yet are silence to whoever reads bubbles.
+        if (performance.now() - started >= idleMs) return null;
       }
     },
     close: () => follower.close(),
