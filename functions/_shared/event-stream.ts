@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { RunnerError } from "../../lib/errors.ts";
 import type { Runs } from "../../lib/runs/index.ts";
-import { type EventSource, frame, sendEvents } from "./send-events.ts";
+import { type EventSource, eventStreamHeaders, frame, sendEvents } from "./send-events.ts";
 
 export const streamQuery = z.strictObject({
   cursor: z.coerce
@@ -21,6 +21,9 @@ export const streamSnapshot = z
     pending_auth_session_id: z.string().nullable(),
   })
   .meta({ id: "StreamSnapshot" });
+
+/** Milliseconds after which a client that had nearly everything is sent the stream instead of being told that it had it all. */
+const readMs = 10_000;
 
 /**
  * Answers with a job's events, or with its chat, as they come: first the snapshot, then what is behind the cursor. A
@@ -43,15 +46,22 @@ export async function streamJob(
     gone.abort();
     followed.close();
   };
-  const ended = status === "succeeded" || status === "failed" || status === "canceled";
-  const first = again !== null && ended ? await followed.next(0) : null;
-  if (request.method === "HEAD" || (again !== null && first === "end")) {
+  const failed = (error: unknown) => {
     close();
-    return new Response(null, { status: first === "end" ? 204 : 200 });
+    throw error;
+  };
+  const ended = status === "succeeded" || status === "failed" || status === "canceled";
+  // The log of a job that has ended is whole: this reads, and waits for nothing.
+  const first = again !== null && ended ? await followed.next(readMs).catch(failed) : null;
+  if (first === "end" || request.method === "HEAD") {
+    close();
+    return first === "end"
+      ? new Response(null, { status: 204 })
+      : new Response(null, { headers: eventStreamHeaders });
   }
   const snapshot = { status, cursor: after, pending_interaction_id, pending_auth_session_id };
   const begin = [frame("snapshot", JSON.stringify(snapshot))];
-  if (first !== null && first !== "end") begin.push(first);
+  if (first !== null) begin.push(first);
   return sendEvents(begin, { next: followed.next, close });
 }
 

@@ -41,3 +41,10 @@ test("each event gives a client its time anew, and one that waits for the next i
   await vi.advanceTimersByTimeAsync(1);
   expect(source.close).toHaveBeenCalledOnce();
 });
+
+test("a source that fails is let go of", async () => {
+  const { source, reader } = openStream(() => Promise.reject(new Error("no such disk")));
+  await reader.read();
+  await expect(reader.read()).rejects.toThrow("no such disk");
+  expect(source.close).toHaveBeenCalledOnce();
+});

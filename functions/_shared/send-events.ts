@@ -12,6 +12,13 @@ export interface EventStreamOptions {
   stallMs?: number;
 }
 
+export const eventStreamHeaders = {
+  "content-type": "text/event-stream; charset=utf-8",
+  "cache-control": "no-store",
+  // A proxy (nginx) that gathers the answer would hold events back.
+  "x-accel-buffering": "no",
+};
+
 /** Milliseconds a client should wait before it connects again. */
 const retryMs = 2_000;
 
@@ -46,7 +53,12 @@ export function sendEvents(
       },
       async pull(controller) {
         offered = false;
-        const next = await source.next(heartbeatMs);
+        const next = await source.next(heartbeatMs).catch((error: unknown) => {
+          // A stream that fails is not cancelled: nobody else lets go of the source.
+          clearTimeout(stall);
+          source.close();
+          throw error;
+        });
         if (next === "end") {
           clearTimeout(stall);
           source.close();
@@ -65,12 +77,5 @@ export function sendEvents(
     // Nothing is made before it is asked for.
     { highWaterMark: 0 },
   );
-  return new Response(body, {
-    headers: {
-      "content-type": "text/event-stream; charset=utf-8",
-      "cache-control": "no-store",
-      // A proxy (nginx) that gathers the answer would hold events back.
-      "x-accel-buffering": "no",
-    },
-  });
+  return new Response(body, { headers: eventStreamHeaders });
 }

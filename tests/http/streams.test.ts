@@ -209,6 +209,30 @@ describe("the stream of events", () => {
     expect(server.faults).toEqual([]);
   });
 
+  test("ends with the job for a client whose number lies behind the end", async () => {
+    await start([{ lines: answer, waitBefore: 300 }]);
+    const id = await server.job(fresh);
+    const streams = await Promise.all([
+      open(`/v1/jobs/${id}/events?cursor=9999`),
+      open(`/v1/jobs/${id}/events`, { "last-event-id": "9999" }),
+      open(`/v1/jobs/${id}/events`),
+    ]);
+    await Promise.all(streams.map(({ ended }) => ended));
+    const last = (await history(id)).length;
+    expect(streams.map(({ sent }) => seqs(sent))).toEqual([[], [], upTo(last)]);
+  });
+
+  test("is announced by HEAD with the headers that GET has", async () => {
+    await start([{ lines: answer }]);
+    const id = await server.done(fresh);
+    const head = await server.send("HEAD", `/v1/jobs/${id}/events`);
+    const stream = await open(`/v1/jobs/${id}/events`);
+    await stream.ended;
+    expect(head.status).toBe(200);
+    for (const name of ["content-type", "cache-control", "x-accel-buffering"])
+      expect([name, head.headers[name]]).toEqual([name, stream.headers[name]]);
+  });
+
   test("of no such job is a 404", async () => {
     await start([]);
     expectProblem(await server.get("/v1/jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV/events"), 404, "JOB_NOT_FOUND");
