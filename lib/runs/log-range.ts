@@ -2,6 +2,7 @@ import { open } from "node:fs/promises";
 import { RunnerError } from "../errors.ts";
 import { type RunPaths, turnPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
+import { isTerminal } from "./transitions.ts";
 
 /** A piece of what an agent printed. */
 export interface LogRange {
@@ -50,7 +51,9 @@ export async function readLogRange(
     const to = Math.min(request.to ?? size, from + mostBytes, size);
     const buffer = Buffer.alloc(Math.max(0, to - from));
     const { bytesRead } = await file.read(buffer, 0, buffer.length, from);
-    const whole = bytesRead - cutTail(buffer.subarray(0, bytesRead), from + bytesRead >= size);
+    // A log that still grows may end in the middle of a character.
+    const isEnd = from + bytesRead >= size && (isTerminal(run.status) || turn < turns);
+    const whole = bytesRead - cutTail(buffer.subarray(0, bytesRead), isEnd);
     const chunk = buffer.toString("utf8", 0, whole);
     return { stream, turn, byte_from: from, byte_to: from + whole, bytes_total: size, chunk };
   } finally {
