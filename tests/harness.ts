@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,7 +10,14 @@ import { type Config, readConfig } from "../runtime/config.ts";
 import type { RunnerFunction } from "../runtime/function.ts";
 import { type Invocation, invoke } from "../runtime/invoke.ts";
 import { createServices, type RunningServices } from "../runtime/services.ts";
-import { answering, installStandIn, type Scenario, setScenario } from "./stand-in.ts";
+import {
+  answering,
+  giveCue,
+  installStandIn,
+  type Scenario,
+  type StandInTurn,
+  setScenario,
+} from "./stand-in.ts";
 
 export interface Answer {
   status: number;
@@ -33,12 +40,20 @@ export interface Harness {
   result(id: string): Promise<Answer["body"]>;
   remove(id: string): Promise<Answer>;
   scenario(turns: Scenario): Promise<void>;
+  /** Tells the run's stand-in, which waits for that (`onCue`), what it does next. */
+  cue(id: string, turn: StandInTurn): Promise<void>;
   /** What the stand-in was called with, in order. */
   calls(): Promise<
     { args: string[]; prompt: string; env: Record<string, string>; cwd: string; pid: number }[]
   >;
   writeSkill(id: string, files: Record<string, string | object>): Promise<void>;
-  restart(): Promise<void>;
+  /** A stop in good order, and a start. @param meanwhile what happens to the data directory before the start */
+  restart(meanwhile?: () => Promise<void>): Promise<void>;
+  /**
+   * A start from what was on disk when the server was lost: nothing that it still does is seen. No write may be under
+   * way; a crash in the middle of one takes a process of its own (process.test.ts).
+   */
+  crash(meanwhile?: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -108,6 +123,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     result: async (id) => (await call(getResult, { params: { request_id: id } })).body.result,
     remove: (id) => call(deleteJob, { params: { request_id: id }, method: "DELETE" }),
     scenario: (turns) => setScenario(prefix, turns),
+    cue: (id, turn) => giveCue(prefix, id, turn),
     async calls() {
       const text = await readFile(join(prefix, "calls.jsonl"), "utf8").catch(() => "");
       return text
@@ -122,8 +138,20 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
         await writeFile(path, typeof content === "string" ? content : JSON.stringify(content));
       }
     },
-    async restart() {
+    async restart(meanwhile = async () => undefined) {
       await services.stop();
+      await meanwhile();
+      services = await start();
+    },
+    async crash(meanwhile = async () => undefined) {
+      const { dataDir } = config;
+      const lost = join(folder, "lost");
+      const isSocket = (path: string) => path.endsWith(".sock");
+      await cp(dataDir, lost, { recursive: true, filter: (path) => !isSocket(path) });
+      await services.stop();
+      await rm(dataDir, { recursive: true });
+      await rename(lost, dataDir);
+      await meanwhile();
       services = await start();
     },
     async close() {

@@ -1,5 +1,7 @@
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /**
  * A small executable in the place of codex: it replays lines in the form that the real CLI was recorded in
@@ -21,6 +23,8 @@ export interface StandInTurn {
   /** Bytes of one endless line to print first. */
   endlessLine?: number;
   exitCode?: number;
+  /** Go on, when all of this is done, with what the test gives the run by `giveCue`; a turn that waits is never done. */
+  onCue?: boolean;
 }
 
 /** Turns by number; a run with more turns repeats the last. */
@@ -28,7 +32,7 @@ export type Scenario = StandInTurn[];
 
 const program = `#!/usr/bin/env node
 import { spawn } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 if (process.argv.includes("--version")) {
@@ -48,25 +52,39 @@ const scenario = JSON.parse(readFileSync(join(home, "scenario.json"), "utf8"));
 const marks = join(process.env.TMPDIR ?? "/tmp", "turns");
 const turns = existsSync(marks) ? readFileSync(marks, "utf8").length : 0;
 appendFileSync(marks, "x");
-const turn = scenario[Math.min(turns, scenario.length - 1)];
 const seen = { args: process.argv.slice(2), prompt, env: process.env, cwd: process.cwd(), pid: process.pid };
 appendFileSync(join(home, "calls.jsonl"), JSON.stringify(seen) + "\\n");
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const print = (text) => new Promise((resolve) => process.stdout.write(text, resolve));
-if (turn.stubborn) process.on("SIGTERM", () => {});
-if (turn.leaveChild) spawn("sleep", ["60"], { detached: true, stdio: "inherit" }).unref();
-for (const [path, content] of Object.entries(turn.files ?? {})) {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, content);
+const play = async (turn) => {
+  if (turn.stubborn) process.on("SIGTERM", () => {});
+  if (turn.leaveChild) spawn("sleep", ["60"], { detached: true, stdio: "inherit" }).unref();
+  for (const [path, content] of Object.entries(turn.files ?? {})) {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, content);
+  }
+  await sleep(turn.waitBefore ?? 0);
+  const chunk = "x".repeat(1024 * 1024);
+  for (let left = turn.endlessLine ?? 0; left > 0; left -= chunk.length) await print(chunk);
+  if (turn.endlessLine) await print("\\n");
+  for (const line of turn.lines ?? []) await print(line + "\\n");
+  if (turn.stderr) process.stderr.write(turn.stderr);
+  await sleep(turn.waitAfter ?? 0);
+  process.exitCode = turn.exitCode ?? 0;
+};
+const cue = join(home, "cues", process.env.SKILL_RUNNER_RUN_ID + ".json");
+const nextCue = async () => {
+  while (!existsSync(cue)) await sleep(10);
+  const turn = JSON.parse(readFileSync(cue, "utf8"));
+  rmSync(cue);
+  return turn;
+};
+let turn = scenario[Math.min(turns, scenario.length - 1)];
+await play(turn);
+while (turn.onCue) {
+  turn = await nextCue();
+  await play(turn);
 }
-await sleep(turn.waitBefore ?? 0);
-const chunk = "x".repeat(1024 * 1024);
-for (let left = turn.endlessLine ?? 0; left > 0; left -= chunk.length) await print(chunk);
-if (turn.endlessLine) await print("\\n");
-for (const line of turn.lines ?? []) await print(line + "\\n");
-if (turn.stderr) process.stderr.write(turn.stderr);
-await sleep(turn.waitAfter ?? 0);
-process.exitCode = turn.exitCode ?? 0;
 `;
 
 /** Puts the stand-in into an npm prefix as `codex`. */
@@ -81,6 +99,20 @@ export async function installStandIn(prefix: string, scenario: Scenario): Promis
 
 export async function setScenario(prefix: string, scenario: Scenario): Promise<void> {
   await writeFile(join(prefix, "scenario.json"), JSON.stringify(scenario));
+}
+
+/** Gives the stand-in of a run, which waits for it, what it does next. Resolves when it has taken it. */
+export async function giveCue(prefix: string, runId: string, turn: StandInTurn): Promise<void> {
+  const folder = join(prefix, "cues");
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, `${runId}.json`);
+  // In one step: the stand-in reads whatever is there.
+  await writeFile(`${path}.new`, JSON.stringify(turn));
+  await rename(`${path}.new`, path);
+  for (let tries = 0; existsSync(path); tries++) {
+    if (tries === 2_000) throw new Error(`the stand-in of run ${runId} waits for no cue`);
+    await sleep(10);
+  }
 }
 
 export const thread = "01a20ebe-7df7-7052-a18a-e9fd2a2c1565";
