@@ -54,7 +54,9 @@ export function createIdempotency(parts: {
             );
           }
           const { request_id, cache_hit, needs_upload } = run;
-          return { request_id, cache_hit, status: needs_upload ? null : cache_hit ? "succeeded" : "queued" };
+          // As it was answered then: that a job's files made it a cache hit is the upload's answer, not this one's.
+          if (needs_upload) return { request_id, cache_hit: false, status: null };
+          return { request_id, cache_hit, status: cache_hit ? "succeeded" : "queued" };
         }
         const request_id = newId();
         await records.write(at, { fingerprint, request_id, created_at: new Date().toISOString() });
