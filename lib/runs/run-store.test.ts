@@ -69,3 +69,14 @@ describe("one page of runs", () => {
     ]);
   });
 });
+
+test("a run has ended once its end is stored, also when its active record cannot be removed", async () => {
+  const run = recordOf("running");
+  const full: RecordStore = { ...records, remove: () => Promise.reject(new Error("ENOSPC")) };
+  const store = createRunStore(full);
+  await store.create(run);
+  const ended = { ...run, status: "failed" as const };
+  await store.write(ended);
+  await store.show(ended);
+  expect(await createRunStore(records).get(run.request_id)).toEqual(ended);
+});

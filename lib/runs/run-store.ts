@@ -139,8 +139,9 @@ export function createRunStore(records: RecordStore): RunStore {
     async show(run) {
       remember(run);
       for (const listener of listeners.get(run.request_id) ?? []) listener(run);
-      // If a power cut brings it back: the ended record is the one that is read, and the next start takes this away again.
-      if (isTerminal(run.status)) await records.remove(activeKey(run.request_id), { durable: false });
+      if (!isTerminal(run.status)) return;
+      // If it stays, or a power cut brings it back: the ended record is read, and the next start takes this away again.
+      await records.remove(activeKey(run.request_id), { durable: false }).catch(() => undefined);
     },
     async until(id, fits, signal) {
       const run = await get(id);
