@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import memoryDriver from "unstorage/drivers/memory";
@@ -166,6 +166,19 @@ test("waiting for an answer, not told: waits on, and the question is told", asyn
   expect(watched).toEqual([run.request_id]);
   expect(steps.at(-1)).toEqual(["running", "waiting_user"]);
   expect(events.at(-2)).toMatchObject({ type: "user.input.required", data: question });
+});
+
+test("waiting for an answer, the question told but not the step: the step is told, the question not again", async () => {
+  const { events, steps } = await crashed(recordOf("queued"), async (progress) => {
+    await running(progress);
+    await progress.become("waiting_user", "turn.needs_input", { pending: question, interaction_count: 1 });
+    // A full disk or a power cut leaves a part of what is written at once.
+    const { events: path } = progress.paths;
+    const lines = (await readFile(path, "utf8")).split("\n");
+    await writeFile(path, `${lines.slice(0, -2).join("\n")}\n{"protocol`);
+  });
+  expect(steps.at(-1)).toEqual(["running", "waiting_user"]);
+  expect(events.filter(({ type }) => type === "user.input.required")).toHaveLength(1);
 });
 
 test("answered, not told: is queued with the answer, and both are told", async () => {

@@ -8,7 +8,7 @@ import { sweepByEnvironment } from "./process-tree.ts";
 import type { RunRecord } from "./record.ts";
 import { completeLog, openRunProgress } from "./run-progress.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { lastStateChange } from "./state-change.ts";
+import { toldSoFar } from "./state-change.ts";
 import { isTerminal } from "./transitions.ts";
 import { turnsOnDisk } from "./turns-on-disk.ts";
 import type { Waiting } from "./waiting.ts";
@@ -83,10 +83,10 @@ async function recoverRun(
  * completed from the record. The step to running is only told, so a record may be behind by that one.
  */
 async function caughtUp(context: RunContext, run: RunRecord): Promise<RunRecord> {
-  const told = await lastStateChange(runPaths(context.dataDir, run.request_id).events);
+  const { change: told, behind } = await toldSoFar(runPaths(context.dataDir, run.request_id).events);
   const toldRevision = told?.revision ?? 0;
   if (toldRevision < run.revision) {
-    await completeLog(context, run, told?.to ?? (run.needs_upload ? "created" : "queued"));
+    await completeLog(context, run, told?.to ?? (run.needs_upload ? "created" : "queued"), behind);
   }
   if (told?.to !== "running" || toldRevision !== run.revision + 1) return run;
   return {

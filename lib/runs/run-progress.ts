@@ -124,15 +124,21 @@ export async function openRunProgress(
   };
 }
 
-/** Tells the last step of a run that was stored but not told, as a crash came in between. */
+/**
+ * Tells the last step of a run that was stored but not told, as a crash came in between.
+ * @param behind types of the events behind the step before: what led to the step may be told already
+ */
 export async function completeLog(
   { dataDir }: Pick<RunContext, "dataDir">,
   run: RunRecord,
   from: RunStatus,
+  behind: readonly string[],
 ): Promise<void> {
   const path = runPaths(dataDir, run.request_id).events;
   const events = await openEventLog(path, { runId: run.request_id, engine: run.engine });
-  for (const event of describeStep(run, from)) events.append(event, metaOf(run));
+  for (const event of describeStep(run, from)) {
+    if (!behind.includes(event.type)) events.append(event, metaOf(run));
+  }
   await events.close();
 }
 

@@ -59,16 +59,25 @@ function describeStateChange(run: RunRecord, from: RunStatus): StateChange {
 /** More than any run tells between its last change of status and a crash. */
 const tailBytes = 4 * 1024 * 1024;
 
-/** The last change of status that a log tells of, or null. A torn last line does not count. */
-export async function lastStateChange(eventsPath: string): Promise<StateChange | null> {
+/** How far a log tells a run's life. */
+export interface ToldSoFar {
+  /** The last change of status, or null. */
+  change: StateChange | null;
+  /** Types of the events behind it. */
+  behind: string[];
+}
+
+/** How far a log tells a run's life. A torn last line does not count. */
+export async function toldSoFar(eventsPath: string): Promise<ToldSoFar> {
   const { text } = await readTail(eventsPath, tailBytes);
   const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+  const behind: string[] = [];
   for (const line of whole.split("\n").reverse()) {
-    if (!line.includes(stateChangedType)) continue;
-    const event = runEvent.safeParse(parseLine(line));
-    if (event.data?.type !== stateChangedType) continue;
-    const change = stateChange.safeParse(event.data.data);
-    if (change.success) return change.data;
+    const event = runEvent.safeParse(parseLine(line)).data;
+    if (event === undefined) continue;
+    const change = event.type === stateChangedType ? stateChange.safeParse(event.data).data : undefined;
+    if (change !== undefined) return { change, behind };
+    behind.push(event.type);
   }
-  return null;
+  return { change: null, behind };
 }
