@@ -1,4 +1,6 @@
+import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { answerJob } from "../../functions/_shared/prefer-wait.ts";
 import { makeZip } from "../../lib/archives/zip-fixture.ts";
 import { plainPackage } from "../harness.ts";
 import { answering, type StandInTurn } from "../stand-in.ts";
@@ -166,6 +168,22 @@ describe("a caller who says that it waits", () => {
     await server.harness.cue(id, done);
     expect(await server.harness.ended(id)).toMatchObject({ status: "succeeded", current_attempt: 1 });
     expect(server.faults).toEqual([]);
+  });
+
+  test("and goes away is waited for no longer", async () => {
+    const request_id = await server.job(plain);
+    await server.harness.reaches(request_id, "running");
+    const caller = new AbortController();
+    const request = new Request("http://localhost/v1/jobs", {
+      headers: { prefer: "wait=600" },
+      signal: caller.signal,
+    });
+    const answering = answerJob(request, server.harness.services.runs, { request_id });
+    await setImmediate(); // by then it waits
+    caller.abort();
+    expect((await answering).status).toBe(202);
+    expect((await server.get(`/v1/jobs/${request_id}`)).body.status).toBe("running");
+    await cancel(request_id);
   });
 
   test.each(["respond-async, wait=20", 'Wait="20"', "wait = 20 ", "wait=20; foo=bar"])(
