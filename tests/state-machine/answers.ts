@@ -16,6 +16,29 @@ function refusal(job: Job, id: number): [status: number, code: string] | null {
   return id === job.asked ? null : [409, "STALE_INTERACTION"];
 }
 
+/** Replies to a job and checks the answer. */
+async function reply(
+  model: Model,
+  world: World,
+  job: Job,
+  { key, id, response }: { key: string | null; id: number; response: string },
+): Promise<void> {
+  const answer = await world.reply(job.id, { interaction_id: id, response, idempotency_key: key });
+  const earlier = job.replies.find((taken) => taken.key === key);
+  if (earlier !== undefined && job.status !== "deleted") {
+    const same = earlier.id === id && earlier.response === response;
+    if (same) expectAnswer(answer, 200, { accepted: true, mode: "interaction" });
+    else expectAnswer(answer, 409, { code: "IDEMPOTENCY_CONFLICT" });
+    return;
+  }
+  const refused = refusal(job, id);
+  if (refused !== null) return expectAnswer(answer, refused[0], { code: refused[1] });
+  expectAnswer(answer, 200, { request_id: job.id, status: "queued", mode: "interaction" });
+  if (key !== null) job.replies.push({ key, id, response });
+  job.resume = { session: true, says: response };
+  model.enqueue(job);
+}
+
 /** POST /v1/jobs/{id}/interaction/reply. */
 class Reply extends Step {
   readonly at: number;
@@ -38,26 +61,44 @@ class Reply extends Step {
   protected async act(model: Model, world: World): Promise<void> {
     const job = pickIn(model, this.at, "waiting_user");
     if (job === undefined) return;
-    const { key, response } = this;
     const id = Math.max(1, job.asked) + (this.to === "another" ? 1 : 0);
-    const answer = await world.reply(job.id, { interaction_id: id, response, idempotency_key: key });
-    const earlier = job.replies.find((reply) => reply.key === key);
-    if (earlier !== undefined && job.status !== "deleted") {
-      const same = earlier.id === id && earlier.response === response;
-      if (same) expectAnswer(answer, 200, { accepted: true, mode: "interaction" });
-      else expectAnswer(answer, 409, { code: "IDEMPOTENCY_CONFLICT" });
-      return;
-    }
-    const refused = refusal(job, id);
-    if (refused !== null) return expectAnswer(answer, refused[0], { code: refused[1] });
-    expectAnswer(answer, 200, { request_id: job.id, status: "queued", mode: "interaction" });
-    if (key !== null) job.replies.push({ key, id, response });
-    job.resume = { session: true, says: response };
-    model.enqueue(job);
+    await reply(model, world, job, { key: this.key, id, response: this.response });
   }
 
   toString(): string {
     return `reply(${this.at}, to ${this.to}, "${this.response}"${this.key === null ? "" : ` under ${this.key}`})`;
+  }
+}
+
+/** A reply that was taken comes again under its key: as it was, or with another body. */
+class ReplyAgain extends Step {
+  readonly at: number;
+  readonly same: boolean;
+
+  constructor(at: number, same: boolean) {
+    super();
+    this.at = at;
+    this.same = same;
+  }
+
+  #job(model: Readonly<Model>): Job | undefined {
+    return model.pick(this.at, ({ replies }) => replies.length > 0);
+  }
+
+  override check(model: Readonly<Model>): boolean {
+    return this.#job(model) !== undefined;
+  }
+
+  protected async act(model: Model, world: World): Promise<void> {
+    const job = this.#job(model);
+    const taken = job?.replies[this.at % job.replies.length];
+    if (job === undefined || taken === undefined) return;
+    const response = this.same ? taken.response : `not ${taken.response}`;
+    await reply(model, world, job, { ...taken, response });
+  }
+
+  toString(): string {
+    return `replyAgain(${this.at}, ${this.same ? "the same" : "another body"})`;
   }
 }
 
@@ -139,6 +180,7 @@ const question = fc.constantFrom<Reply["to"]>("the question", "the question", "a
 export const replying = fc
   .tuple(fc.nat(20), question, fc.constantFrom(null, "r1", "r2"), fc.constantFrom("yes", "no"))
   .map((how) => new Reply(...how));
+export const replyingAgain = fc.tuple(fc.nat(20), fc.boolean()).map(([at, same]) => new ReplyAgain(at, same));
 export const replyingWithFile = fc
   .tuple(fc.nat(20), fc.constantFrom("notes", "notes", "nothing"))
   .map((how) => new ReplyWithFile(...how));

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { expectSame } from "./checks.ts";
 import type { Job, Model } from "./model.ts";
 import { Step } from "./step.ts";
 import { expectAnswer, type World } from "./world.ts";
@@ -66,22 +67,28 @@ class Delete extends Step {
   }
 }
 
-/** The server goes and comes again. */
+/** The server goes and comes again, now and then so often in a row that what runs is given up. */
 class ComeAgain extends Step {
   readonly how: "restart" | "crash";
+  readonly times: number;
 
-  constructor(how: ComeAgain["how"]) {
+  constructor(how: ComeAgain["how"], times: number) {
     super();
     this.how = how;
+    this.times = times;
   }
 
   protected async act(model: Model, world: World): Promise<void> {
-    await world.harness[this.how]();
-    model.restart(this.how);
+    for (let time = 1; time <= this.times; time++) {
+      // It is as the model says before it goes again: no crash in the middle of a write.
+      if (time > 1) await expectSame(model, world);
+      await world.harness[this.how]();
+      model.restart(this.how);
+    }
   }
 
   toString(): string {
-    return `${this.how}()`;
+    return `${this.how}(${this.times === 1 ? "" : `${this.times} times`})`;
   }
 }
 
@@ -122,5 +129,7 @@ class TimePasses extends Step {
 const comes = fc.constantFrom<ComeAgain["how"]>("restart", "crash");
 export const canceling = fc.nat(20).map((at) => new Cancel(at));
 export const deleting = fc.nat(20).map((at) => new Delete(at));
-export const comingAgain = comes.map((how) => new ComeAgain(how));
+export const comingAgain = fc
+  .tuple(comes, fc.constantFrom(1, 1, 3))
+  .map(([how, times]) => new ComeAgain(how, times));
 export const timePassing = fc.tuple(fc.nat(9), comes).map((how) => new TimePasses(...how));

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { test } from "vitest";
 import { agentActs } from "./agent.ts";
-import { loggingIn, replying, replyingWithFile } from "./answers.ts";
+import { loggingIn, replying, replyingAgain, replyingWithFile } from "./answers.ts";
 import { expectAllEnded, expectSame } from "./checks.ts";
 import { cancel, canceling, comingAgain, deleting, timePassing } from "./ending.ts";
 import { Model } from "./model.ts";
@@ -15,7 +15,8 @@ import { World } from "./world.ts";
  */
 const steps = [
   ...[submits, submits, uploading, agentActs, agentActs, agentActs, agentActs, agentActs],
-  ...[replying, replying, replyingWithFile, loggingIn, timePassing, comingAgain, canceling, deleting],
+  ...[replying, replying, replyingAgain, replyingAgain, replyingWithFile, loggingIn],
+  ...[timePassing, comingAgain, canceling, deleting],
 ];
 
 /**
