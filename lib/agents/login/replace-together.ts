@@ -21,8 +21,9 @@ export async function replaceTogether(replacements: readonly Replacement[]): Pro
   try {
     for (const { path, content } of replacements) {
       const target = await followLinks(path);
-      const temporary = await writeBeside(target, content);
-      staged.push({ temporary, path: target, before: await contentOf(target) });
+      // Read first: a file that cannot be read must not leave a credential lying beside it.
+      const before = await contentOf(target);
+      staged.push({ temporary: await writeBeside(target, content), path: target, before });
     }
     for (const file of staged) {
       await rename(file.temporary, file.path);
