@@ -1,3 +1,5 @@
+import { killGroup } from "./kill-group.ts";
+
 /** A question to a CLI: what it prints and how it ends, with limits on both. */
 export interface Question {
   env: Readonly<Record<string, string | undefined>>;
@@ -33,11 +35,8 @@ export async function askCli(path: string, args: string[], question: Question): 
     detached: true,
   });
   const timer = setTimeout(() => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // ESRCH: the group is gone, and somebody outside of it holds the pipes.
-    }
+    killGroup(child.pid);
+    // Somebody outside of the group may hold them.
     child.stdout.destroy();
     child.stderr.destroy();
   }, timeoutMs);

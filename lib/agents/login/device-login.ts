@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import type { Agent, DeviceChallenge } from "../agent.ts";
+import { killGroup } from "../kill-group.ts";
 
 export interface DeviceLoginOptions {
   /** Absolute path of the CLI. */
@@ -63,11 +64,7 @@ async function carryOut(
     cleanup: false,
   });
   const end = () => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-    } catch {
-      // ESRCH: the group is gone.
-    }
+    killGroup(child.pid);
     child.stdout.destroy();
     child.stderr.destroy();
   };

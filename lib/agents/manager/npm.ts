@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { delimiter } from "node:path";
 import { everyAgentSees } from "../environment.ts";
+import { killGroup } from "../kill-group.ts";
 
 export type OutputStream = "stdout" | "stderr";
 
@@ -53,7 +54,8 @@ export async function runNpm(args: string[], options: NpmOptions): Promise<NpmOu
       options.onOutput?.(stream, text);
     });
   }
-  const stop = () => killGroup(child);
+  // What it has made is thrown away, so it need not be asked politely.
+  const stop = () => killGroup(child.pid);
   signal.addEventListener("abort", stop, { once: true });
   const ended = await closed;
   signal.removeEventListener("abort", stop);
@@ -64,16 +66,6 @@ export async function runNpm(args: string[], options: NpmOptions): Promise<NpmOu
       ? "npm was ended: the install was stopped"
       : ended.trouble;
   return { exitCode: signal.aborted ? null : ended.code, trouble, lastWords: lastWords.trim() };
-}
-
-/** What it has made is thrown away, so it need not be asked politely. */
-function killGroup({ pid }: ChildProcess): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch {
-    // nobody is left in it
-  }
 }
 
 /** Where there is no network, npm's own waits would hold up a start by more than a minute per engine. */
