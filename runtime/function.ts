@@ -23,8 +23,8 @@ export interface Services {
     upload: UploadLimits;
     replyFiles: { maxFiles: number; maxFileBytes: number; maxTotalBytes: number };
   };
-  /** Makes an empty folder for a body that is being received; the caller removes it. */
-  temporaryFolder(): Promise<string>;
+  /** Hands over an empty folder for a body that is being received, and removes it afterwards with all that is left in it. */
+  inTemporaryFolder<T>(use: (dir: string) => Promise<T>): Promise<T>;
   /** Whether the server takes work: false while it starts up and while it shuts down. */
   ready(): { ready: boolean; reason: string | null };
   openApiDocument(): Promise<object>;

@@ -136,9 +136,14 @@ export async function createServices({
       upload: config.uploadLimits,
       replyFiles: config.replyFileLimits,
     },
-    async temporaryFolder() {
+    async inTemporaryFolder(use) {
       await mkdir(incoming, { recursive: true });
-      return mkdtemp(join(incoming, "body-"));
+      const dir = await mkdtemp(join(incoming, "body-"));
+      try {
+        return await use(dir);
+      } finally {
+        await rm(dir, { recursive: true, force: true });
+      }
     },
     async checkEngines() {
       const statuses = await engines.statuses();

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { RunnerError } from "../../lib/errors.ts";
-import type { Runs } from "../../lib/runs/index.ts";
-import { type EventSource, eventStreamHeaders, frame, sendEvents } from "./send-events.ts";
+import { isTerminal, type Runs } from "../../lib/runs/index.ts";
+import { requestId } from "./schemas.ts";
+import { eventStreamHeaders, frame, sendEvents } from "./send-events.ts";
 
-export const streamQuery = z.strictObject({
+const streamQuery = z.strictObject({
   cursor: z.coerce
     .number()
     .int()
@@ -22,26 +23,54 @@ export const streamSnapshot = z
   })
   .meta({ id: "StreamSnapshot" });
 
+/** What both streams of a job declare alike. */
+export const streamDeclaration = {
+  tags: ["jobs"],
+  params: requestId,
+  query: streamQuery,
+  responses: {
+    200: { description: "The stream", mediaType: "text/event-stream" },
+    204: { description: "The client has everything, and the job has ended: do not connect again" },
+  },
+  errors: ["JOB_NOT_FOUND" as const],
+};
+
+/** What of a job is followed, item by item. */
+interface Followed<Item> {
+  next(idleMs: number): Promise<readonly Item[] | null | "end">;
+  close(): void;
+}
+
 /** Milliseconds after which a client that had nearly everything is sent the stream instead of being told that it had it all. */
 const readMs = 10_000;
 
 /**
  * Answers with a job's events, or with its chat, as they come: first the snapshot, then what is behind the cursor. A
  * client that had everything of a job that has ended, and connects again, is told by 204 to leave it at that.
+ * @param follow opens what is followed, behind number `after`
+ * @param frameOf the frame that one item is sent as
  * @throws RunnerError JOB_NOT_FOUND, REQUEST_INVALID
  */
-export async function streamJob(
+export async function streamJob<Item>(
   request: Request,
   runs: Runs,
   id: string,
   cursor: number,
-  open: (after: number, signal: AbortSignal) => Promise<Followed>,
+  follow: (id: string, after: number, signal: AbortSignal) => Promise<Followed<Item>>,
+  frameOf: (item: Item) => Uint8Array,
 ): Promise<Response> {
   const again = lastEventId(request);
   const after = again ?? cursor;
   const { status, pending_interaction_id, pending_auth_session_id } = await runs.status(id);
   const gone = new AbortController();
-  const followed = await open(after, gone.signal);
+  const followed = await follow(id, after, gone.signal);
+  const next = async (idleMs: number) => {
+    const items = await followed.next(idleMs);
+    if (items === null || items === "end") return items;
+    const frames = items.map(frameOf);
+    // One that all followers share is sent as it is.
+    return frames.length === 1 && frames[0] ? frames[0] : Buffer.concat(frames);
+  };
   const close = () => {
     gone.abort();
     followed.close();
@@ -50,9 +79,8 @@ export async function streamJob(
     close();
     throw error;
   };
-  const ended = status === "succeeded" || status === "failed" || status === "canceled";
   // The log of a job that has ended is whole: this reads, and waits for nothing.
-  const first = again !== null && ended ? await followed.next(readMs).catch(failed) : null;
+  const first = again !== null && isTerminal(status) ? await next(readMs).catch(failed) : null;
   if (first === "end" || request.method === "HEAD") {
     close();
     return first === "end"
@@ -62,10 +90,8 @@ export async function streamJob(
   const snapshot = { status, cursor: after, pending_interaction_id, pending_auth_session_id };
   const begin = [frame("snapshot", JSON.stringify(snapshot))];
   if (first !== null) begin.push(first);
-  return sendEvents(begin, { next: followed.next, close });
+  return sendEvents(begin, { next, close });
 }
-
-export type Followed = EventSource;
 
 /** The number of the last event that a client got before its connection broke; null: it connects for the first time. */
 function lastEventId(request: Request): number | null {

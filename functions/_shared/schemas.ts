@@ -114,6 +114,15 @@ export const pendingView = z
   })
   .meta({ id: "Pending" });
 
+/** The idempotency key of a reply; null when it has none. */
+export const replyKey = z
+  .string()
+  .min(1)
+  .max(200)
+  .nullish()
+  .transform((value) => value ?? null)
+  .describe("The same reply under the same key is taken once.");
+
 export const replyAccepted = z
   .object({
     request_id: z.string(),

@@ -14,6 +14,6 @@ export { createRunSecrets } from "./run-secrets.ts";
 export { createRunStore } from "./run-store.ts";
 export { createRuns, type Runs } from "./runs.ts";
 
-export { runStatus } from "./transitions.ts";
+export { isTerminal, runStatus } from "./transitions.ts";
 export type { UploadedArchives, UploadLimits } from "./upload.ts";
 export { createUsageSampler } from "./usage-sampler.ts";

@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { z } from "zod";
 import { receiveMultipart } from "../../../lib/archives/index.ts";
 import { RunnerError } from "../../../lib/errors.ts";
@@ -19,8 +18,7 @@ export default defineFunction({
   errors: ["UPLOAD_INVALID", "QUEUE_FULL", "SHUTTING_DOWN"],
   async handler({ request, services }) {
     services.skillPackages.assertAccepting();
-    const dir = await services.temporaryFolder();
-    try {
+    return services.inTemporaryFolder(async (dir) => {
       const { files } = await receiveMultipart(request, {
         dir,
         allowed: { files: ["file"], fields: [] },
@@ -32,8 +30,6 @@ export default defineFunction({
         throw new RunnerError("UPLOAD_INVALID", 'Send the zip as the multipart part "file".');
       const { request_id, status } = await services.skillPackages.install(zip.path);
       return { request_id, status };
-    } finally {
-      await rm(dir, { recursive: true, force: true });
-    }
+    });
   },
 });

@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { z } from "zod";
 import { receiveMultipart } from "../../../../lib/archives/index.ts";
 import { RunnerError } from "../../../../lib/errors.ts";
@@ -41,8 +40,7 @@ export default defineFunction({
   ],
   async handler({ params, request, services }) {
     await services.runs.assertAwaitsUpload(params.request_id);
-    const dir = await services.temporaryFolder();
-    try {
+    return services.inTemporaryFolder(async (dir) => {
       const { maxUploadBytes, tempSkillPackageBytes, upload } = services.limits;
       const { files } = await receiveMultipart(request, {
         dir,
@@ -61,8 +59,6 @@ export default defineFunction({
       const archives = { file: part("file")?.path ?? null, skill_package: skillPackage?.path ?? null };
       const made = await services.runs.upload(params.request_id, archives, upload);
       return await answerJob(request, services.runs, made);
-    } finally {
-      await rm(dir, { recursive: true, force: true });
-    }
+    });
   },
 });

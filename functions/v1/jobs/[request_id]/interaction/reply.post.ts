@@ -2,19 +2,13 @@ import { z } from "zod";
 import { RunnerError } from "../../../../../lib/errors.ts";
 import { loginMethodName } from "../../../../../lib/runs/index.ts";
 import { defineFunction } from "../../../../../runtime/function.ts";
-import { replyAccepted, requestId } from "../../../../_shared/schemas.ts";
+import { replyAccepted, replyKey, requestId } from "../../../../_shared/schemas.ts";
 
 const body = z.strictObject({
   mode: z.enum(["interaction", "auth"]).default("interaction"),
   interaction_id: z.int().min(1).optional().describe("Mode interaction: which question is answered."),
   response: z.unknown().optional().describe("Mode interaction: the answer, of any JSON type."),
-  idempotency_key: z
-    .string()
-    .min(1)
-    .max(200)
-    .nullish()
-    .transform((value) => value ?? null)
-    .describe("The same reply under the same key is taken once."),
+  idempotency_key: replyKey,
   auth_session_id: z.string().max(64).optional().describe("Mode auth: which login a submission is for."),
   selection: z
     .strictObject({ kind: z.literal("auth_method"), value: loginMethodName })

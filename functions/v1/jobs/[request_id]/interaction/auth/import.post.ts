@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import { z } from "zod";
 import { receiveMultipart } from "../../../../../../lib/archives/index.ts";
 import { defineFunction } from "../../../../../../runtime/function.ts";
@@ -34,8 +33,7 @@ export default defineFunction({
   ],
   async handler({ params: { request_id }, request, services }) {
     await services.runs.assertAwaitsLogin(request_id);
-    const dir = await services.temporaryFolder();
-    try {
+    return services.inTemporaryFolder(async (dir) => {
       const form = await receiveMultipart(request, {
         dir,
         allowed: { files: ["files"], fields: ["provider_id"], repeated: ["files"] },
@@ -46,8 +44,6 @@ export default defineFunction({
       const files = form.files.map(({ path, filename, bytes }) => ({ path, name: filename, bytes }));
       const imported_files = await services.runs.importCredentials(request_id, files);
       return { request_id, status: "queued", accepted: true, mode: "auth", imported_files };
-    } finally {
-      await rm(dir, { recursive: true, force: true });
-    }
+    });
   },
 });

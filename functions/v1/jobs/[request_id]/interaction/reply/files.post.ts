@@ -1,19 +1,13 @@
-import { rm } from "node:fs/promises";
 import { z } from "zod";
 import { receiveMultipart } from "../../../../../../lib/archives/index.ts";
 import { RunnerError } from "../../../../../../lib/errors.ts";
 import { parseJson } from "../../../../../../lib/json.ts";
 import { defineFunction } from "../../../../../../runtime/function.ts";
-import { replyAccepted, requestId } from "../../../../../_shared/schemas.ts";
+import { replyAccepted, replyKey, requestId } from "../../../../../_shared/schemas.ts";
 
 const metadata = z.strictObject({
   interaction_id: z.int().min(1),
-  idempotency_key: z
-    .string()
-    .min(1)
-    .max(200)
-    .nullish()
-    .transform((value) => value ?? null),
+  idempotency_key: replyKey,
   message: z
     .string()
     .max(32_768)
@@ -45,8 +39,7 @@ export default defineFunction({
   ],
   async handler({ params: { request_id }, request, services }) {
     await services.runs.assertAwaitsReply(request_id);
-    const dir = await services.temporaryFolder();
-    try {
+    return services.inTemporaryFolder(async (dir) => {
       const { replyFiles: limits } = services.limits;
       const form = await receiveMultipart(request, {
         dir,
@@ -59,9 +52,7 @@ export default defineFunction({
       const files = form.files.map(({ path, filename, bytes }) => ({ path, name: filename, bytes }));
       await services.runs.replyWithFiles(request_id, { ...readMetadata(form.fields.metadata), files });
       return { request_id, status: "queued", accepted: true, mode: "interaction" };
-    } finally {
-      await rm(dir, { recursive: true, force: true });
-    }
+    });
   },
 });
 
