@@ -24,11 +24,11 @@ export function ask(
 ): { pending: PendingInteraction } | { error: RunError } {
   const most = skill.manifest.max_attempt;
   // Attempts that a restart cut short do not count: the agent was not answered more often for them.
-  const answered = run.interaction_count + 1;
-  if (most !== null && answered >= most) {
+  const asked = run.interaction_count + 1;
+  if (most !== null && asked >= most) {
     const error = {
       code: "INTERACTIVE_MAX_ATTEMPT_EXCEEDED",
-      message: `The agent asked again in attempt ${answered}; the skill allows ${most}. It asked: ${question.prompt}`,
+      message: `The agent asked again in attempt ${asked}; the skill allows ${most}. It asked: ${question.prompt}`,
     };
     return { error };
   }
@@ -43,7 +43,7 @@ export function ask(
   const now = Date.now();
   const pending: PendingInteraction = {
     ...question,
-    interaction_id: run.interaction_count + 1,
+    interaction_id: asked,
     default_decision_policy: "engine_judgement",
     source_attempt: run.attempt,
     created_at: new Date(now).toISOString(),

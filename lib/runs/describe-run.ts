@@ -111,29 +111,17 @@ export function describeAuth(run: RunRecord) {
 
 /** A job in a list: what one scans for. */
 export function summarizeRun(run: RunRecord) {
-  const {
-    request_id,
-    status,
-    skill_id,
-    engine,
-    model,
-    created_at,
-    updated_at,
-    started_at,
-    finished_at,
-    cache_hit,
-  } = run;
   return {
-    request_id,
-    status,
-    skill_id,
-    engine,
-    model,
-    created_at,
-    updated_at,
-    started_at,
-    finished_at,
-    cache_hit,
+    request_id: run.request_id,
+    status: run.status,
+    skill_id: run.skill_id,
+    engine: run.engine,
+    model: run.model,
+    created_at: run.created_at,
+    updated_at: run.updated_at,
+    started_at: run.started_at,
+    finished_at: run.finished_at,
+    cache_hit: run.cache_hit,
     error_code: run.error?.code ?? null,
   };
 }

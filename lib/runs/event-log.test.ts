@@ -118,3 +118,15 @@ test("counts events within an attempt too, over reopening, and tells of them whe
     [4, 2, 1],
   ]);
 });
+
+test("a page says how far the log goes, also when its last line is long or half written", async () => {
+  const log = await openEventLog(path, run);
+  for (let n = 1; n <= 3; n++) log.append(said(n), meta);
+  log.append({ type: "diagnostic.warning", data: { code: "4", message: "x".repeat(200_000) } }, meta);
+  await log.close();
+  expect(await readEvents(path, { limit: 1 })).toMatchObject({ events: [{ seq: 1 }], last: 4 });
+  expect(await readEvents(path, { to: 2 })).toMatchObject({ events: [{ seq: 1 }, { seq: 2 }], last: 4 });
+  await appendFile(path, '{"protocol_version":"fcmp/1.0"');
+  expect((await readEvents(path, { limit: 1 })).last).toBe(4);
+  expect((await readEvents(path, {})).last).toBe(4);
+});

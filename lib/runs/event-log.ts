@@ -3,7 +3,9 @@ import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promis
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
+import { parseJson } from "../json.ts";
 import type { ToldEvent } from "./event-types.ts";
+import { readTail } from "./tail.ts";
 
 /** The bytes of an agent's output that an event was read from: `GET .../logs/range` gives them. */
 export const rawRef = z.object({
@@ -159,7 +161,7 @@ async function whereItEnds(path: string) {
   const size = Buffer.byteLength(whole);
   if (whole.length < text.length) await truncate(path, size);
   const lines = whole.split("\n");
-  const meta = runEvent.safeParse(parseLine(lines.at(-2) ?? "")).data?.meta;
+  const meta = runEvent.safeParse(parseJson(lines.at(-2) ?? "")).data?.meta;
   return {
     seq: lines.length - 1,
     size,
@@ -202,8 +204,9 @@ export async function readEvents(
       // Half written, at the moment.
       if (!line.endsWith("}")) break;
       seq += 1;
-      if (seq < from || seq > to || events.length === limit) continue;
-      const event = runEvent.safeParse(parseLine(line)).data;
+      if (seq < from) continue;
+      if (seq > to || events.length === limit) return { events, last: Math.max(seq, await lastSeq(path)) };
+      const event = runEvent.safeParse(parseJson(line)).data;
       if (event === undefined) continue;
       const ts = Date.parse(event.ts);
       if (fromTime !== undefined && ts < Date.parse(fromTime)) continue;
@@ -218,11 +221,18 @@ export async function readEvents(
   return { events, last: seq };
 }
 
-/** A line of the log as JSON, or null: the last one may be half written, and a power cut may have damaged one. */
-export function parseLine(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return null;
+/** Bytes of a log's end that are looked at first: more than most lines have. */
+const endBytes = 64 * 1024;
+
+/** The number of a log's last event, read from its end alone; 0 when that cannot be told. */
+async function lastSeq(path: string): Promise<number> {
+  for (let bytes = endBytes; ; bytes *= 8) {
+    const { text, truncated } = await readTail(path, bytes);
+    const line = text
+      .slice(0, text.lastIndexOf("\n") + 1)
+      .split("\n")
+      .at(-2);
+    if (line !== undefined) return runEvent.safeParse(parseJson(line)).data?.seq ?? 0;
+    if (!truncated) return 0;
   }
 }

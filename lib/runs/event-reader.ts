@@ -1,4 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
+import { isJsonObject, parseJson } from "../json.ts";
 import type { WrittenLine } from "./event-log.ts";
 
 /** Reads a run's log from the beginning on, piece by piece, as far as whole lines go. */
@@ -58,15 +59,6 @@ export function createEventReader(path: string): EventReader {
 /** Looked for in the text first: most lines need not be parsed. */
 function tellsTheEnd(text: string): boolean {
   if (!text.includes('"type":"conversation.state.changed"') || !text.includes('"terminal":{')) return false;
-  try {
-    const event: unknown = JSON.parse(text);
-    return (
-      typeof event === "object" &&
-      event !== null &&
-      "type" in event &&
-      event.type === "conversation.state.changed"
-    );
-  } catch {
-    return false;
-  }
+  const event = parseJson(text);
+  return isJsonObject(event) && event.type === "conversation.state.changed";
 }

@@ -14,15 +14,12 @@ import { doneMarker } from "./question.ts";
 import type { Resume, RunError, RunRecord } from "./record.ts";
 import type { RunProgress } from "./run-progress.ts";
 import { emptyResult, type RunResult } from "./run-result.ts";
-import { skillOfRun } from "./run-skill.ts";
+import { fresh, skillOfRun } from "./run-skill.ts";
 import { askForLogin } from "./sign-in.ts";
 import { RunStopped } from "./stop-reason.ts";
 import type { TurnOutcome } from "./turn.ts";
 import { authWaitSeconds } from "./wait-times.ts";
 import { prepareWorkspace } from "./workspace.ts";
-
-/** A job that starts at once was checked a moment ago: what was seen then holds for it. */
-const fresh = { maxAgeMs: 500 };
 
 /** How an attempt ended: with a result, with something the run has to wait for, or cut short by the server's stop. */
 export type RunEnd =
@@ -86,7 +83,7 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
       const again = outcome.worked
         ? { session_id: progress.run.session_id, prompt: buildContinuePrompt() }
         : { session_id: asked, prompt: asked === null ? null : prompt };
-      const pending = await askForLogin(context, progress.run, agent, installation, failure.message);
+      const pending = askForLogin(context, progress.run, agent, installation, failure.message);
       return { kind: "needs_login", pending, resume: { cause: "auth", reply: null, auth: null, ...again } };
     }
     if (failure) return stopped(failure, stop.signal);

@@ -1,10 +1,10 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import { RunnerError } from "../errors.ts";
 import type { RecordStore } from "../storage/index.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
 import { canonicalJson } from "./result-cache.ts";
 import type { RunStore } from "./run-store.ts";
+import { sha256 } from "./sha256.ts";
 import type { Accepted } from "./submit.ts";
 
 /** Which job a request under an `Idempotency-Key` made (draft-ietf-httpapi-idempotency-key-header-07). */
@@ -80,8 +80,4 @@ export function createIdempotency(parts: {
       }
     },
   };
-}
-
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }

@@ -1,4 +1,5 @@
 import { decodeTime, ulid } from "ulid";
+import type { PendingInteraction } from "./interaction.ts";
 import { type RunRecord, untouched } from "./record.ts";
 
 /** A run of skill "s" on codex in this state, made when its id says. */
@@ -25,3 +26,18 @@ export function recordOf(status: RunRecord["status"], id = ulid()): RunRecord {
     ...untouched,
   };
 }
+
+/** The first question of a run. */
+export const question: PendingInteraction = {
+  interaction_id: 1,
+  kind: "open_text",
+  prompt: "Which colour?",
+  options: [],
+  ui_hints: {},
+  default_decision_policy: "engine_judgement",
+  required_fields: [],
+  context: null,
+  source_attempt: 1,
+  created_at: "2026-11-25T10:00:00.000Z",
+  expires_at: null,
+};

@@ -8,9 +8,8 @@ import { createRecordStore } from "../storage/index.ts";
 import type { RunContext } from "./context.ts";
 import { createEventFeeds } from "./event-feed.ts";
 import { readEvents } from "./event-log.ts";
-import type { PendingInteraction } from "./interaction.ts";
 import { runPaths, turnPaths } from "./paths.ts";
-import { recordOf } from "./record.test-support.ts";
+import { question, recordOf } from "./record.test-support.ts";
 import type { RunRecord } from "./record.ts";
 import { recoverRuns } from "./recovery.ts";
 import { createResultCache } from "./result-cache.ts";
@@ -194,17 +193,3 @@ test("answered, not told: is queued with the answer, and both are told", async (
   expect(steps.at(-1)).toEqual(["waiting_user", "queued"]);
   expect(events.at(-2)).toMatchObject({ type: "interaction.reply.accepted", data: reply });
 });
-
-const question: PendingInteraction = {
-  interaction_id: 1,
-  kind: "open_text",
-  prompt: "Which colour?",
-  options: [],
-  ui_hints: {},
-  default_decision_policy: "engine_judgement",
-  required_fields: [],
-  context: null,
-  source_attempt: 1,
-  created_at: "2026-11-25T10:00:00.000Z",
-  expires_at: null,
-};

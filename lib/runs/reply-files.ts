@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { type Issue, RunnerError } from "../errors.ts";
@@ -10,6 +8,7 @@ import { type RunPaths, replyFolder, runPaths } from "./paths.ts";
 import { slotsOf } from "./question.ts";
 import { pendingOf, takeReply } from "./reply.ts";
 import type { Scheduler } from "./scheduler.ts";
+import { sha256OfFile } from "./sha256.ts";
 
 /** A file as it was received: where it lies, what the caller called it, its bytes. */
 export interface UploadedFile {
@@ -100,7 +99,7 @@ async function bindFiles({ bindings, files }: FileReply): Promise<Bound[]> {
     const file = files[file_index];
     if (file === undefined) continue;
     const { path, name, bytes } = file;
-    bound.push({ slot, name: name ?? slot, bytes, source: path, sha256: await sha256Of(path) });
+    bound.push({ slot, name: name ?? slot, bytes, source: path, sha256: await sha256OfFile(path) });
   }
   return bound;
 }
@@ -159,10 +158,4 @@ function safeName(name: string): string {
     .replaceAll(/^-+|-+$/g, "")
     .slice(0, 64);
   return `${stem === "" ? "file" : stem}${extension}`;
-}
-
-async function sha256Of(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk);
-  return hash.digest("hex");
 }

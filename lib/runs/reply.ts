@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { RunnerError } from "../errors.ts";
 import type { RunContext } from "./context.ts";
 import type { PendingInteraction, ReplyFile } from "./interaction.ts";
@@ -6,6 +5,7 @@ import { moveOn } from "./move-on.ts";
 import type { RunRecord } from "./record.ts";
 import { canonicalJson } from "./result-cache.ts";
 import type { Scheduler } from "./scheduler.ts";
+import { sha256 } from "./sha256.ts";
 import { assertAccepting } from "./submit.ts";
 
 /** An answer to what a run asked. */
@@ -38,13 +38,11 @@ export async function takeReply(
 ): Promise<void> {
   assertAccepting(context);
   const run = await context.store.get(id);
-  const fingerprint = createHash("sha256")
-    .update(canonicalJson({ interaction_id: reply.interaction_id, response: reply.response, content }))
-    .digest("hex");
-  if (wasTaken(run, reply, fingerprint)) return;
-  const pending = pendingOf(run, reply.interaction_id);
-  const { prompt, files } = await tell(pending);
   const { interaction_id, idempotency_key, response } = reply;
+  const fingerprint = sha256(canonicalJson({ interaction_id, response, content }));
+  if (wasTaken(run, reply, fingerprint)) return;
+  const pending = pendingOf(run, interaction_id);
+  const { prompt, files } = await tell(pending);
   await moveOn(context, scheduler, run, "interaction.reply.accepted", {
     pending: null,
     resume: {

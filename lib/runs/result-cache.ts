@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import type { RecordStore } from "../storage/index.ts";
 import type { RunRecord } from "./record.ts";
+import { sha256 } from "./sha256.ts";
 
 /** Changes whenever what goes into the key changes: old rows then simply never match. */
 const cacheKeyVersion = 3;
@@ -69,8 +69,4 @@ export function canonicalJson(value: unknown): string {
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
       : inner,
   );
-}
-
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }

@@ -1,3 +1,4 @@
+import { allDone } from "./all-done.ts";
 import type { RunContext } from "./context.ts";
 import { type EventLog, openEventLog, type RawRef } from "./event-log.ts";
 import type { ToldEvent } from "./event-types.ts";
@@ -95,7 +96,7 @@ export async function openRunProgress(
       await Promise.all([events.flushed(), jotting]);
       // The record first: a step that was told was stored. Only the step to running is told alone, as it comes with every
       // run and need not cost a trip to the disk. After a crash, recovery completes whichever is behind.
-      if (!step.stored && status !== "running") await settled([store.write(step.run), alongside()]);
+      if (!step.stored && status !== "running") await allDone([store.write(step.run), alongside()]);
       step.stored = true;
       if (!step.told) {
         for (const event of describeStep(step.run, run.status)) events.append(event, metaOf(step.run));
@@ -151,9 +152,4 @@ function nextOf(run: RunRecord, status: RunStatus, trigger: string, fields: Part
 
 function metaOf({ attempt, turns }: RunRecord) {
   return { attempt, turn: turns };
-}
-
-/** Waits for all of them, also when one fails, so that nothing is still being written when the failure is told. */
-async function settled(work: Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(work)) if (result.status === "rejected") throw result.reason;
 }

@@ -7,7 +7,7 @@ import type { RunPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 
 /** A job that starts at once was checked a moment ago: what was seen then holds for it. */
-const fresh = { maxAgeMs: 500 };
+export const fresh = { maxAgeMs: 500 };
 
 /** Where a run keeps a skill package of its own, by the skill's id. */
 export function packageOfRun(paths: RunPaths, skillId: string): string {

@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache";
 import { RunnerError } from "../errors.ts";
 import type { RecordStore } from "../storage/index.ts";
+import { allDone } from "./all-done.ts";
 import { bucketOf, isRunId } from "./paths.ts";
 import { type RunRecord, runRecord } from "./record.ts";
 import { isTerminal } from "./transitions.ts";
@@ -170,7 +171,7 @@ export function createRunStore(records: RecordStore): RunStore {
       recent.delete(id);
       living.delete(id);
       try {
-        await settled([records.remove(endedKey(id)), records.remove(activeKey(id))]);
+        await allDone([records.remove(endedKey(id)), records.remove(activeKey(id))]);
       } catch (error) {
         // It is there still, and may be removed once more.
         gone.delete(id);
@@ -203,11 +204,6 @@ export function createRunStore(records: RecordStore): RunStore {
     },
     dropDay: (day) => records.clear(`runs:${day}`),
   };
-}
-
-/** Waits for all of them, also when one fails, so that nothing is still being written when the failure is told. */
-async function settled(work: Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(work)) if (result.status === "rejected") throw result.reason;
 }
 
 function matches(run: RunRecord, filter: RunFilter): boolean {

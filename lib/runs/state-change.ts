@@ -1,4 +1,5 @@
-import { parseLine, runEvent } from "./event-log.ts";
+import { parseJson } from "../json.ts";
+import { runEvent } from "./event-log.ts";
 import { type StateChange, stateChange, type ToldEvent } from "./event-types.ts";
 import type { RunRecord } from "./record.ts";
 import { readTail } from "./tail.ts";
@@ -73,7 +74,7 @@ export async function toldSoFar(eventsPath: string): Promise<ToldSoFar> {
   const whole = text.slice(0, text.lastIndexOf("\n") + 1);
   const behind: string[] = [];
   for (const line of whole.split("\n").reverse()) {
-    const event = runEvent.safeParse(parseLine(line)).data;
+    const event = runEvent.safeParse(parseJson(line)).data;
     if (event === undefined) continue;
     const change = event.type === stateChangedType ? stateChange.safeParse(event.data).data : undefined;
     if (change !== undefined) return { change, behind };

@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { extractZip } from "../archives/index.ts";
 import { RunnerError } from "../errors.ts";
@@ -13,6 +12,7 @@ import type { RunRecord } from "./record.ts";
 import { openRunProgress, type RunProgress } from "./run-progress.ts";
 import { packageOfRun } from "./run-skill.ts";
 import type { Scheduler } from "./scheduler.ts";
+import { sha256OfFile } from "./sha256.ts";
 import { type Accepted, assertAccepting, describeSkill, reserve } from "./submit.ts";
 
 /** Caps on what an uploaded zip may unpack to. */
@@ -192,12 +192,6 @@ export function assertAwaitsUpload(run: RunRecord): void {
 }
 
 async function describeFile(folder: string, path: string): Promise<RunRecord["uploads"][number]> {
-  const file = await open(join(folder, path), "r");
-  try {
-    const hash = createHash("sha256");
-    for await (const chunk of file.createReadStream({ autoClose: false })) hash.update(chunk);
-    return { path, bytes: (await file.stat()).size, sha256: hash.digest("hex") };
-  } finally {
-    await file.close();
-  }
+  const absolute = join(folder, path);
+  return { path, bytes: (await stat(absolute)).size, sha256: await sha256OfFile(absolute) };
 }

@@ -1,11 +1,10 @@
-import { credentialsFingerprint } from "../agents/index.ts";
 import { buildDecideYourselfPrompt } from "../skills/index.ts";
 import type { RunContext } from "./context.ts";
 import { runFailed } from "./finish.ts";
 import { inHand, moveOn } from "./move-on.ts";
 import type { RunRecord } from "./record.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { completeLogin } from "./sign-in.ts";
+import { completeLogin, credentialsOf } from "./sign-in.ts";
 
 /** What happens to runs that wait when nobody does anything: time runs out, or somebody logs in elsewhere. */
 export interface Waiting {
@@ -54,8 +53,7 @@ export function createWaiting(context: RunContext, scheduler: Scheduler): Waitin
   }
 
   async function loggedIn(run: RunRecord): Promise<boolean> {
-    const seen = await credentialsFingerprint(context.engines.get(run.engine), context.serverEnvironment);
-    return run.credentials_seen !== null && seen !== run.credentials_seen;
+    return run.credentials_seen !== null && (await credentialsOf(context, run)) !== run.credentials_seen;
   }
 
   async function timeIsUp(run: RunRecord): Promise<void> {
