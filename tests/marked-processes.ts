@@ -12,3 +12,8 @@ export async function markedProcesses(): Promise<{ pid: number; run: string }[]>
   );
   return found.flat();
 }
+
+/** Ids of the processes that carry the mark of one of these runs. */
+export async function processesOf(...runs: string[]): Promise<number[]> {
+  return (await markedProcesses()).filter(({ run }) => runs.includes(run)).map(({ pid }) => pid);
+}

@@ -1,10 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { processesOf } from "./marked-processes.ts";
 import { type RunningServer, startBuiltServer } from "./server-process.ts";
 import { answering, installStandIn, type Scenario, setScenario, thread } from "./stand-in.ts";
 
@@ -49,13 +50,6 @@ async function until(at: RunningServer, id: string, statuses: string[]) {
   }
   throw new Error(`job ${id} never became ${statuses}: ${JSON.stringify(await job(at, id))}`);
 }
-const pidsOf = async (id: string) => {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const environments = await Promise.all(
-    pids.map((pid) => readFile(`/proc/${pid}/environ`, "latin1").catch(() => "")),
-  );
-  return pids.filter((_, at) => environments[at]?.includes(`SKILL_RUNNER_RUN_ID=${id}`));
-};
 const ended = ["succeeded", "failed", "canceled"];
 
 describe("kill -9 and a restart", () => {
@@ -75,11 +69,11 @@ describe("kill -9 and a restart", () => {
     await setScenario(join(folder, "npm"), [{ lines: finalAnswer }]);
     const queued = await Promise.all(["two", "three", "four"].map((prompt) => send(first, prompt)));
     const before = await history(first);
-    const agents = await pidsOf(running);
+    const agents = await processesOf(running);
     expect(agents.length).toBeGreaterThan(1);
     await first.crash();
     const second = await start();
-    const after = await pidsOf(running);
+    const after = await processesOf(running);
     expect(agents.filter((pid) => after.includes(pid))).toEqual([]);
     for (const id of queued)
       expect(await until(second, id, ended)).toMatchObject({ status: "succeeded", current_attempt: 1 });
@@ -109,7 +103,7 @@ describe("kill -9 and a restart", () => {
     for (let crash = 0; crash < 3; crash++) {
       const at = await start();
       if (id === "") id = await send(at, "one");
-      await expect.poll(async () => (await pidsOf(id)).length).toBeGreaterThan(0);
+      await expect.poll(async () => (await processesOf(id)).length).toBeGreaterThan(0);
       await at.crash();
     }
     expect(await until(await start(), id, ended)).toMatchObject({
@@ -118,7 +112,7 @@ describe("kill -9 and a restart", () => {
       recovery_state: "failed_reconciled",
       current_attempt: 3,
     });
-    expect(await pidsOf(id)).toEqual([]);
+    expect(await processesOf(id)).toEqual([]);
   });
 });
 
@@ -148,7 +142,7 @@ describe("SIGTERM", () => {
     const stopped = first.stop();
     await expect.poll(async () => (await first.json("GET", "/readyz")).status).toBe(503);
     expect(await stopped).toBe(0);
-    expect(await pidsOf(id)).toEqual([]);
+    expect(await processesOf(id)).toEqual([]);
     const second = await start();
     expect(await until(second, id, ended)).toMatchObject({ status: "succeeded", current_attempt: 2 });
     const { events } = (await second.json("GET", `/v1/jobs/${id}/events/history`)).body;

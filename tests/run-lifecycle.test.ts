@@ -8,6 +8,7 @@ import getJob from "../functions/v1/jobs/[request_id]/index.get.ts";
 import getLogs from "../functions/v1/jobs/[request_id]/logs/index.get.ts";
 import getResult from "../functions/v1/jobs/[request_id]/result.get.ts";
 import { type Harness, type HarnessOptions, plainPackage, startHarness } from "./harness.ts";
+import { processesOf } from "./marked-processes.ts";
 import { answering, refused401, thread } from "./stand-in.ts";
 
 let harness: Harness;
@@ -24,16 +25,6 @@ async function runOnce(body: object = {}) {
   expect({ status, accepted }).toMatchObject({ status: 200 });
   return { id: accepted.request_id, job: await harness.ended(accepted.request_id) };
 }
-
-const processesOf = async (id: string) => {
-  const found: string[] = [];
-  for (const pid of await readdir("/proc")) {
-    if (!/^\d+$/.test(pid)) continue;
-    const env = await readFile(`/proc/${pid}/environ`, "latin1").catch(() => "");
-    if (env.includes(`SKILL_RUNNER_RUN_ID=${id}`)) found.push(pid);
-  }
-  return found;
-};
 
 describe("a run that goes well", () => {
   test("gives checked data, its artifact, usage and the whole story", async () => {

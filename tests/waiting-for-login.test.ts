@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import getSession from "../functions/v1/jobs/[request_id]/auth/session.get.ts";
@@ -8,6 +8,7 @@ import postImport from "../functions/v1/jobs/[request_id]/interaction/auth/impor
 import getPending from "../functions/v1/jobs/[request_id]/interaction/pending.get.ts";
 import postReply from "../functions/v1/jobs/[request_id]/interaction/reply.post.ts";
 import { type Harness, plainPackage, startHarness } from "./harness.ts";
+import { processesOf } from "./marked-processes.ts";
 import { answering, refused401, type Scenario, thread } from "./stand-in.ts";
 
 let harness: Harness;
@@ -188,14 +189,6 @@ describe("a waiting job goes on when its agent is logged in", () => {
     await expect.poll(() => processesOf(id)).toEqual([]);
   });
 });
-
-async function processesOf(id: string): Promise<string[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const environments = await Promise.all(
-    pids.map((pid) => readFile(`/proc/${pid}/environ`, "latin1").catch(() => "")),
-  );
-  return pids.filter((_, at) => environments[at]?.includes(`SKILL_RUNNER_RUN_ID=${id}`));
-}
 
 test("a login nobody waits for is refused", async () => {
   await start([done]);

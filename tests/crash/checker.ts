@@ -1,9 +1,9 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { markedProcesses } from "../marked-processes.ts";
 import { type Answer, type Client, ended, type Known, uploadedText } from "./client.ts";
 import { type LoggedEvent, logFaults, ofJob } from "./event-chain.ts";
-import { markedProcesses } from "./processes.ts";
 import type { AgentMark, Site } from "./site.ts";
 
 /** States a job may rest in with nobody at work on it. */

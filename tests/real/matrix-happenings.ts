@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
-import { environmentOf, processIds } from "../../lib/runs/process-files.ts";
 import { commandLines } from "../command-lines.ts";
+import { processesOf } from "../marked-processes.ts";
 import type { MatrixServer, SubmittedRun } from "./matrix-server.ts";
 
 /** What happens to a run from outside before it ends. */
@@ -41,10 +41,10 @@ async function cancelInTool(matrix: MatrixServer, run: SubmittedRun): Promise<vo
 
 async function killServerInTool(matrix: MatrixServer, run: SubmittedRun): Promise<void> {
   await toolRuns(run);
-  const before = await processesOf(run);
+  const before = await processesOf(run.id);
   expect(before.length).toBeGreaterThan(1);
   await matrix.crash();
-  const after = await processesOf(run);
+  const after = await processesOf(run.id);
   expect(before.filter((pid) => after.includes(pid))).toEqual([]);
   expect(await toolsOf(run)).toEqual([]);
 }
@@ -109,10 +109,4 @@ async function toolRuns(run: SubmittedRun): Promise<void> {
 /** Command lines of what runs for this run's tools. */
 async function toolsOf({ words }: SubmittedRun): Promise<string[]> {
   return (await commandLines()).filter((line) => line.includes(words));
-}
-
-async function processesOf({ id }: SubmittedRun): Promise<number[]> {
-  const pids = processIds("/proc");
-  const environments = await Promise.all(pids.map((pid) => environmentOf("/proc", pid)));
-  return pids.filter((_, at) => environments[at]?.includes(`SKILL_RUNNER_RUN_ID=${id}`));
 }

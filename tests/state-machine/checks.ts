@@ -1,5 +1,5 @@
-import { readdir, readFile } from "node:fs/promises";
 import { expect } from "vitest";
+import { processesOf } from "../marked-processes.ts";
 import { expectWholeStory } from "./event-chain.ts";
 import type { Job, Model } from "./model.ts";
 import { eventually, expectAnswer, type World } from "./world.ts";
@@ -83,14 +83,5 @@ export async function expectAllEnded(model: Model, world: World): Promise<void> 
   }
   expect(await world.list()).toEqual(jobs.map(({ id }) => id).reverse());
   expect(await world.active()).toEqual([]);
-  expect(await processesOf(model.jobs.map(({ id }) => id))).toEqual([]);
-}
-
-/** Processes that are left of these jobs. */
-async function processesOf(ids: readonly string[]): Promise<string[]> {
-  const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
-  const environments = await Promise.all(
-    pids.map((pid) => readFile(`/proc/${pid}/environ`, "latin1").catch(() => "")),
-  );
-  return pids.filter((_, at) => ids.some((id) => environments[at]?.includes(`SKILL_RUNNER_RUN_ID=${id}`)));
+  expect(await processesOf(...model.jobs.map(({ id }) => id))).toEqual([]);
 }

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { agents } from "../../lib/agents/index.ts";
 import type { RunContext } from "../../lib/runs/context.ts";
-import type { PendingInteraction } from "../../lib/runs/interaction.ts";
+import { question } from "../../lib/runs/record.test-support.ts";
 import type { RunRecord } from "../../lib/runs/record.ts";
 import { recoverRuns } from "../../lib/runs/recovery.ts";
 import { createResultCache } from "../../lib/runs/result-cache.ts";
@@ -132,16 +132,3 @@ function stepTo(run: RunRecord, to: RunStatus): [trigger: string, fields: Partia
 }
 
 const said = { type: "assistant.message.final" as const, data: { text: "é".repeat(20) } };
-const question: PendingInteraction = {
-  interaction_id: 1,
-  kind: "open_text",
-  prompt: "Which colour?",
-  options: [],
-  ui_hints: {},
-  default_decision_policy: "engine_judgement",
-  required_fields: [],
-  context: null,
-  source_attempt: 1,
-  created_at: "2026-11-25T10:00:00.000Z",
-  expires_at: null,
-};
