@@ -1,5 +1,4 @@
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { resolve } from "node:path";
 import { type Logger, pino } from "pino";
 import { type Config, readConfig } from "./config.ts";
 import { createRouter } from "./router.ts";
@@ -7,7 +6,6 @@ import { type Route, readRoutes } from "./routes.ts";
 import { type ListeningServer, listen } from "./server.ts";
 import { createServices, type RunningServices } from "./services.ts";
 
-const here = dirname(fileURLToPath(import.meta.url));
 /** Milliseconds open connections get to end by themselves. */
 const connectionGraceMs = 2_000;
 const warmUpDelayMs = 500;
@@ -18,7 +16,7 @@ async function main(config: Config): Promise<void> {
     { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ dest: 1, sync: true }),
   );
-  const routes = await readRoutes(join(here, "..", "functions"));
+  const routes = await readRoutes();
   const services = await createServices({
     config,
     environment: process.env,
@@ -65,7 +63,6 @@ async function warmUp(routes: readonly Route[], services: RunningServices, log: 
   await reportEngines(services, log).catch((error: unknown) =>
     log.warn({ err: error }, "the engines could not be asked"),
   );
-  // A new build of dist/ cannot take them away from a running server then.
   await Promise.allSettled(routes.map((route) => route.load()));
 }
 

@@ -1,4 +1,4 @@
-// Bundles the server and every function into dist/: one process start then reads a few files instead of hundreds.
+// Bundles the server and every function into dist/: a process start reads one file, and later nothing of itself.
 import { createHash } from "node:crypto";
 import {
   existsSync,
@@ -46,32 +46,46 @@ const englishOnly = {
   },
 };
 
+// A server that is out of descriptors, or whose dist/ is built anew, can still begin to use any part of itself: Node
+// would remember a failed import for good. Each file is evaluated when it is first used.
+const functionTable = {
+  name: "function-table",
+  setup(bundler) {
+    bundler.onLoad({ filter: /\/runtime\/function-files\.ts$/ }, () => {
+      const files = readdirSync(join(root, "functions"), { recursive: true }).filter((file) =>
+        /\.(get|post|put|patch|delete)\.ts$/.test(file),
+      );
+      const rows = files.sort().map((file) => {
+        const path = JSON.stringify(`../functions/${file}`);
+        return `[${JSON.stringify(file)}, () => import(${path})]`;
+      });
+      const contents = `export const functionFiles = async () => new Map([${rows.join(",\n")}]);`;
+      return { contents, loader: "js", resolveDir: join(root, "runtime") };
+    });
+  },
+};
+
 export async function build() {
   const stamp = sourceStamp();
   // Built beside and swapped in, so that nobody starts from a half-built dist/.
   const building = `.dist-${process.pid}`;
   const out = join(root, building);
   mkdirSync(out);
-  const functions = readdirSync(join(root, "functions"), { recursive: true })
-    .filter((file) => /\.(get|post|put|patch|delete)\.ts$/.test(file))
-    .map((file) => join("functions", file));
   await esbuild({
     absWorkingDir: root,
-    entryPoints: ["runtime/main.ts", "runtime/agent-manager.ts", ...functions],
+    entryPoints: ["runtime/main.ts", "runtime/agent-manager.ts"],
     outdir: building,
     outbase: ".",
     bundle: true,
-    splitting: true,
     format: "esm",
     platform: "node",
     target: "node20.19",
-    chunkNames: "chunks/[name]-[hash]",
     sourcemap: true,
     sourcesContent: false,
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: "none",
-    plugins: [englishOnly],
+    plugins: [englishOnly, functionTable],
     logLevel: "warning",
     // swagger-ui-dist is files to serve, not code to run.
     external: ["swagger-ui-dist"],

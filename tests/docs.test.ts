@@ -52,7 +52,7 @@ const fencesOf = (text: string) =>
 const codeOf = (text: string) =>
   [...text.replace(fence, "").matchAll(/`([^`\n]+)`/g)].map(([, code = ""]) => code);
 
-const routes = (await readRoutes(join(root, "functions"))).map(({ method, template }) => ({
+const routes = (await readRoutes()).map(({ method, template }) => ({
   name: `${method.toUpperCase()} ${template}`,
   fits: new RegExp(
     `^${template

@@ -1,4 +1,5 @@
 import { killGroup } from "./kill-group.ts";
+import { startProcess } from "./start-process.ts";
 
 /** A question to a CLI: what it prints and how it ends, with limits on both. */
 export interface Question {
@@ -20,14 +21,13 @@ export interface CliAnswer {
 }
 
 /**
- * Runs a command of a CLI that asks for nothing and gives its output. Always resolves, at the latest a moment after
- * `timeoutMs`: it runs in a process group of its own, which is killed whole, and pipes that a stray child holds are let go.
+ * Runs a command of a CLI that asks for nothing and gives its output, at the latest a moment after `timeoutMs`: it runs in
+ * a process group of its own, which is killed whole, and pipes that a stray child holds are let go.
+ * @throws the system's error when there is no descriptor left for its pipes
  */
 export async function askCli(path: string, args: string[], question: Question): Promise<CliAnswer> {
   const { timeoutMs, ...limits } = question;
-  // Loaded when first needed: it is a third of what a start would read.
-  const { execa } = await import("execa");
-  const child = execa(path, args, {
+  const { child } = await startProcess(path, args, {
     ...limits,
     reject: false,
     stdin: "ignore",

@@ -37,6 +37,7 @@ export {
 } from "./manager/index.ts";
 export { createModelProbe } from "./model-probe.ts";
 export { sandboxIntent } from "./sandbox.ts";
+export { startProcess } from "./start-process.ts";
 export { addUsage, createTurnSummary, type TurnSummary } from "./turn-summary.ts";
 
 /** Every agent this server can drive. */

@@ -1,5 +1,6 @@
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
+import { startProcess } from "../agents/index.ts";
 import type { Skill } from "../skills/index.ts";
 
 const probeTimeoutMs = 120_000;
@@ -34,9 +35,7 @@ export async function withPythonRuntime(
     ...runtime.dependencies.flatMap((name) => ["--with", name]),
     "--",
   ];
-  // Loaded when first needed: it is a third of what a start would read.
-  const { execa } = await import("execa");
-  const probe = await execa(uv, [...wrapper, "python", "-c", ""], {
+  const { child } = await startProcess(uv, [...wrapper, "python", "-c", ""], {
     cwd: context.cwd,
     env: context.env,
     extendEnv: false,
@@ -46,6 +45,7 @@ export async function withPythonRuntime(
     stdin: "ignore",
     maxBuffer: 256 * 1024,
   });
+  const probe = await child;
   if (!probe.failed)
     return { executable: uv, args: [...wrapper, command.executable, ...command.args], warning: null };
   const reason = probe.stderr.trim().split("\n").at(-1) ?? "";

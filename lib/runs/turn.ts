@@ -4,7 +4,7 @@ import { PassThrough, type Readable, type Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import type { Agent, AgentCommand, AgentEvent, TurnRequest, TurnSummary } from "../agents/index.ts";
-import { trackingVariable } from "../agents/index.ts";
+import { startProcess, trackingVariable } from "../agents/index.ts";
 import { boundedLog } from "./bounded-log.ts";
 import { createLineSplitter, type LineBytes } from "./line-splitter.ts";
 import { endProcessGroup, type KillGraces, sweepByEnvironment } from "./process-tree.ts";
@@ -61,7 +61,7 @@ const conversationGraceMs = 2_000;
 
 /**
  * Runs one turn of an agent CLI in its own process group and reads its stream to the end. Never rejects for what the
- * agent does; rejects only when the run's own files cannot be written.
+ * agent does; rejects only when the run's own files cannot be written, or there is no descriptor for its pipes.
  */
 export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   const { agent, command, logs, signal } = options;
@@ -81,10 +81,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   let lastWords = "";
   const stall = createStallTimer(options.stallMs, options.onStall);
 
-  // Loaded when first needed: it is a third of what a start would read.
-  const { execa } = await import("execa");
-
-  const child = execa(options.executable, command.args, {
+  const { child } = await startProcess(options.executable, command.args, {
     cwd: options.cwd,
     env: { ...options.env, ...command.env },
     extendEnv: false,

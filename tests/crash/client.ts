@@ -146,7 +146,8 @@ function unexpected(what: string, { status, body }: Answer): Error {
   return new Error(`${what}: ${status} ${JSON.stringify(body)}`);
 }
 
-function json(body: object): RequestInit {
+/** A request with a JSON body. */
+export function json(body: object): RequestInit {
   return { headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
 }
 

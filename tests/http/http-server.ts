@@ -45,12 +45,10 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-const functions = join(import.meta.dirname, "..", "..", "functions");
-
 export async function startHttp(options: HarnessOptions = {}): Promise<HttpServer> {
   const harness = await startHarness(options);
   await harness.writeSkill("s", plainPackage("s"));
-  const routes = await readRoutes(functions);
+  const routes = await readRoutes();
   const faults: string[] = [];
   const log = {
     info() {},

@@ -1,6 +1,8 @@
 import { stripVTControlCharacters } from "node:util";
 import type { Agent, DeviceChallenge } from "../agent.ts";
 import { killGroup } from "../kill-group.ts";
+import { codeOf } from "../manager/config-folders.ts";
+import { startProcess } from "../start-process.ts";
 
 export interface DeviceLoginOptions {
   /** Absolute path of the CLI. */
@@ -30,7 +32,10 @@ export function startDeviceLogin(agent: Agent, options: DeviceLoginOptions): Dev
   const deviceCode = agent.login?.deviceCode;
   if (deviceCode === undefined) throw new Error(`The ${agent.title} has no login by device code.`);
   let onOutput = (_stdout: string): void => undefined;
-  const done = carryOut(options, deviceCode.args, (stdout) => onOutput(stdout));
+  const done = carryOut(options, deviceCode.args, (stdout) => onOutput(stdout)).catch((error: unknown) => ({
+    ok: false,
+    error: `The CLI could not be started (${codeOf(error)}).`,
+  }));
   const challenge = new Promise<DeviceChallenge>((resolve, reject) => {
     const missing = (why: string) => reject(new Error(`The ${agent.title} showed no code ${why}.`));
     const tooLate = setTimeout(() => missing(`within ${challengeTimeoutMs / 1000} s`), challengeTimeoutMs);
@@ -52,9 +57,7 @@ async function carryOut(
   args: string[],
   onOutput: (stdout: string) => void,
 ): Promise<{ ok: boolean; error: string | null }> {
-  // Loaded when first needed: it is a third of what a start would read.
-  const { execa } = await import("execa");
-  const child = execa(executable, args, {
+  const { child } = await startProcess(executable, args, {
     env: environment,
     extendEnv: false,
     stdin: "ignore",
@@ -63,14 +66,17 @@ async function carryOut(
     reject: false,
     cleanup: false,
   });
-  const end = () => {
+  let ended: string | null = null;
+  const end = (why: string) => {
+    ended ??= why;
     killGroup(child.pid);
     child.stdout.destroy();
     child.stderr.destroy();
   };
-  const timer = setTimeout(end, timeoutMs);
-  signal.addEventListener("abort", end, { once: true });
-  if (signal.aborted) end();
+  const timer = setTimeout(() => end("Nobody confirmed the login in time."), timeoutMs);
+  const abort = () => end("The login was ended before somebody confirmed it.");
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
   let printed = "";
   let complained = "";
   child.stdout.on("data", (chunk: Buffer) => {
@@ -82,8 +88,9 @@ async function carryOut(
   });
   const { exitCode } = await child;
   clearTimeout(timer);
-  signal.removeEventListener("abort", end);
+  signal.removeEventListener("abort", abort);
   if (exitCode === 0) return { ok: true, error: null };
+  if (ended !== null) return { ok: false, error: ended };
   const reason = complained.trim().split("\n").at(-1)?.slice(0, 500) ?? "";
   return { ok: false, error: reason === "" ? "The login ended without success." : reason };
 }
