@@ -14,12 +14,11 @@ import { doneMarker } from "./question.ts";
 import type { Resume, RunError, RunRecord } from "./record.ts";
 import type { RunProgress } from "./run-progress.ts";
 import { emptyResult, type RunResult } from "./run-result.ts";
-import { fresh, skillOfRun } from "./run-skill.ts";
+import { fresh, layOut } from "./run-skill.ts";
 import { askForLogin } from "./sign-in.ts";
 import { RunStopped } from "./stop-reason.ts";
 import type { TurnOutcome } from "./turn.ts";
 import { authWaitSeconds } from "./wait-times.ts";
-import { prepareWorkspace } from "./workspace.ts";
 
 /** How an attempt ended: with a result, with something the run has to wait for, or cut short by the server's stop. */
 export type RunEnd =
@@ -48,10 +47,10 @@ export async function executeRun(
 
 async function carryOut(context: RunContext, progress: RunProgress, stop: AbortController): Promise<RunEnd> {
   const { run, paths } = progress;
-  const skill = await skillOfRun(context, run, paths);
+  const agent = context.engines.get(run.engine);
+  const skill = await layOut(context, run, paths, agent);
   if (skill.errors.length > 0)
     return fail({ code: "SKILL_INVALID", message: "The skill was broken after the job was accepted." });
-  const agent = context.engines.get(run.engine);
   const installation = await context.engines.installed(run.engine, fresh);
   const { execution_mode: mode } = run.runtime_options;
   progress.note({
@@ -61,8 +60,6 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
   });
   if (run.attempt === 1) warnOfSandbox(context, progress, installation);
 
-  // What an agent's session goes on with lies there already.
-  if (progress.run.session_id === null) await prepareWorkspace(paths, { skill, agent, mode });
   const strict =
     mode === "auto" && agent.capabilities.outputSchema && skill.schemas.output
       ? toStrictSchema(skill.schemas.output)

@@ -1,7 +1,7 @@
 export { type ArtifactField, type ArtifactKind, artifactFields } from "./artifact-fields.ts";
 export { describeSkillInFull } from "./describe.ts";
 export { type FileInput, type InputSplit, splitInputs, validateUploadedInput } from "./inputs.ts";
-export { createSkillInstalls, type SkillInstalls, skillInstall } from "./install/index.ts";
+export { createSkillInstalls, type SkillInstalls, skillInstall, skillLock } from "./install/index.ts";
 export { dropNullOptionals } from "./null-optionals.ts";
 export {
   buildContinuePrompt,

@@ -1,2 +1,2 @@
-export { createSkillInstalls, type SkillInstalls, type SkillInstallsOptions } from "./installs.ts";
+export { createSkillInstalls, type SkillInstalls, type SkillInstallsOptions, skillLock } from "./installs.ts";
 export { skillInstall } from "./record.ts";

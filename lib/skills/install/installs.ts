@@ -29,6 +29,9 @@ export interface SkillInstalls {
   stop(): Promise<void>;
 }
 
+/** The key of the lock that an installed skill is replaced under, and copied under. */
+export const skillLock = (id: string): string => `skill:${id}`;
+
 export interface SkillInstallsOptions {
   /** Absolute path of the skills folder. */
   root: string;
@@ -90,7 +93,7 @@ export function createSkillInstalls(options: SkillInstallsOptions): SkillInstall
       record.status = "running";
       await records.save(record);
       const checked = await stage(record);
-      await options.locked(`skill:${checked.skill_id}`, async () => {
+      await options.locked(skillLock(checked.skill_id), async () => {
         await place(context, checked);
         await options.onPlaced(checked.skill_id).catch(onError);
       });
