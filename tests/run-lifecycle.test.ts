@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { chmod, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
@@ -323,6 +323,24 @@ describe("the queue", () => {
     expect(await harness.ended(running)).toMatchObject({ status: "succeeded", current_attempt: 2 });
     for (const id of queued)
       expect(await harness.ended(id)).toMatchObject({ status: "succeeded", recovery_state: "requeued" });
+  });
+
+  test("an agent whose tools are not heard is not begun again: it may have been at work", async () => {
+    await start({ env: { SKILL_RUNNER_SHUTDOWN_GRACE_SECONDS: "0" } });
+    const starts = join(harness.folder, "iflow-starts");
+    const iflow = join(harness.config.npmPrefix, "bin/iflow");
+    const asked = 'case "$*" in *--version*) echo 0.5.19; exit ;; *--help*) exit ;; esac';
+    await writeFile(iflow, `#!/bin/sh\n${asked}\necho started >> ${starts}\nexec sleep 30\n`);
+    await chmod(iflow, 0o755);
+    const { request_id: id } = (await harness.submit({ skill_id: "s", engine: "iflow" })).body;
+    const started = async () => readFile(starts, "utf8").catch(() => "");
+    await expect.poll(started, { timeout: 5_000 }).toBe("started\n");
+    await harness.restart();
+    expect(await harness.ended(id)).toMatchObject({
+      status: "failed",
+      error: { code: "ORCHESTRATOR_RESTART_INTERRUPTED" },
+    });
+    expect(await started()).toBe("started\n");
   });
 });
 

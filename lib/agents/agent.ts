@@ -178,6 +178,8 @@ export interface Agent {
   read(turn: TurnRequest): StreamReader;
   /** Speaks the turn instead of `read`; resolves when the turn is over. Rejects when the CLI breaks the protocol. */
   converse?(turn: TurnRequest, conversation: Conversation): Promise<void>;
+  /** Its stream does not tell of its tools: it may be at work from its start on. */
+  toolsUnheard?: true;
   /** Its stream does not tell errors: stderr is asked even when a turn seems complete. */
   stderrRules?: true;
   /** Reads what the CLI left on stderr when its stream told no reason for the failure. */

@@ -78,6 +78,8 @@ export async function attemptTurn(
   const spawn = { executable: parts.installation.path, args: command.args };
   const wrapped = await withPythonRuntime(skill, spawn, { cwd: paths.workspace, env, signal: stop.signal });
   if (wrapped.warning !== null) progress.warn("RUNTIME_DEPENDENCIES_INJECTION_FAILED", wrapped.warning);
+  // A crash must not make it do its work twice.
+  if (agent.toolsUnheard) await progress.jot();
   const hearing = hear(progress, stop);
   const outcome = await runTurn({
     agent,
@@ -134,7 +136,7 @@ function hear(progress: RunProgress, stop: AbortController) {
     heard.worked ||= begins;
     if (event.type === "session") progress.note({ session_id: event.sessionId });
     // After a crash it tells whether the agent had begun, and in which session.
-    if (begins || (named && heard.worked)) progress.jot();
+    if (begins || (named && heard.worked)) void progress.jot();
     if (event.type !== "retry" || !event.authentication) return;
     authRetries += 1;
     if (authRetries >= maxAuthRetries)

@@ -105,7 +105,7 @@ test("running, its agent at work in a session: goes on there, and counts its tur
     await running(progress);
     await mkdir(turnPaths(progress.paths, 3).folder, { recursive: true });
     progress.note({ session_id: "thread", turns: 3 });
-    progress.jot();
+    void progress.jot();
   });
   expect(admitted).toMatchObject([
     { attempt: 1, turns: 3, crashes: 1, resume: { cause: "restart", session_id: "thread" } },
@@ -121,7 +121,7 @@ test.each([
     async (progress) => {
       await running(progress);
       progress.note(noted);
-      progress.jot();
+      void progress.jot();
     },
   );
   expect(run).toMatchObject({

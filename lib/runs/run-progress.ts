@@ -16,8 +16,8 @@ export interface RunProgress {
   readonly paths: RunPaths;
   /** Changes fields that are no status; in memory until the next `become` or `jot`. */
   note(fields: Partial<Omit<RunRecord, "status" | "request_id">>): void;
-  /** Stores what was noted, so that the server's crash does not lose it; in the background, and only as well as it can. */
-  jot(): void;
+  /** Stores what was noted, so that the server's crash does not lose it, as well as it can: never rejects. */
+  jot(): Promise<void>;
   /** Whether anything was jotted down since the run was last stored. */
   readonly jotted: boolean;
   /**
@@ -89,6 +89,7 @@ export async function openRunProgress(
       const latest = run;
       const write = () => store.jot(latest).catch(() => undefined);
       jotting = jotting === null ? write() : jotting.then(write);
+      return jotting;
     },
     async become(status, trigger, fields = {}, alongside = async () => undefined) {
       step ??= { run: nextOf(run, status, trigger, fields), stored: false, told: false };
