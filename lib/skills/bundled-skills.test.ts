@@ -11,7 +11,7 @@ import { createSchemaValidator } from "./schema-validator.ts";
 import { toStrictSchema } from "./strict-schema.ts";
 
 const root = fileURLToPath(new URL("../../skills", import.meta.url));
-const bundled = ["contract-check", "csv-profile", "haiku", "report-from-file", "text-stats"];
+const bundled = ["contract-check", "csv-profile", "haiku", "packing-list", "report-from-file", "text-stats"];
 
 it("every skill that comes with the server is without fault and runs on codex", async () => {
   const skills = await createSkillRegistry({ root, engines: ["codex"] }).list();

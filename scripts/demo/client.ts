@@ -20,6 +20,13 @@ async function ask<S extends z.ZodType>(url: string, schema: S, init?: RequestIn
 const accepted = z.object({ request_id: z.string(), status: z.string().nullable() });
 const event = z.object({ seq: z.number(), type: z.string(), data: z.record(z.string(), z.unknown()) });
 
+const post = (url: string, body: object) =>
+  ask(url, accepted, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+
 export async function sendJob(
   server: string,
   file: { name: string; text: string },
@@ -32,12 +39,7 @@ export async function sendJob(
     input: { source: file.name },
     runtime_options: { no_cache: true },
   };
-  const headers = { "content-type": "application/json" };
-  const { request_id: id } = await ask(`${server}/v1/jobs`, accepted, {
-    method: "POST",
-    headers,
-    body: JSON.stringify(body),
-  });
+  const { request_id: id } = await post(`${server}/v1/jobs`, body);
   say(`4. POST /v1/jobs -> ${id}; it waits for its file`);
   const zip = new ZipFile();
   zip.addBuffer(Buffer.from(file.text), file.name);
@@ -49,17 +51,50 @@ export async function sendJob(
   return id;
 }
 
-/** Prints a job's events as they come. Resolves when it has ended, with whether it succeeded. */
-export async function followJob(server: string, id: string, say: Say): Promise<boolean> {
+/**
+ * Prints a job's events as they come, from `from` on, until it has ended or waits for its caller.
+ * @returns its status then, and where its next events begin
+ */
+export async function followJob(
+  server: string,
+  id: string,
+  say: Say,
+  from = 1,
+): Promise<{ status: string; next: number }> {
   const page = z.object({ events: z.array(event) });
-  for (let from = 1; ; await sleep(100)) {
+  for (; ; await sleep(100)) {
     const { events } = await ask(`${server}/v1/jobs/${id}/events/history?from_seq=${from}`, page);
     for (const { seq, type, data } of events) {
       from = seq + 1;
       say(`   #${seq} ${type} ${describe(data)}`);
-      if (typeof data.terminal === "object") return data.to === "succeeded";
+      if (typeof data.terminal === "object" || data.to === "waiting_user")
+        return { status: String(data.to), next: from };
     }
   }
+}
+
+/** Sends a job that may ask. */
+export async function sendTrip(server: string, destination: string, say: Say): Promise<string> {
+  const { request_id: id } = await post(`${server}/v1/jobs`, {
+    skill_id: "packing-list",
+    engine: "codex",
+    model: "gpt-5.5",
+    input: { destination },
+    runtime_options: { execution_mode: "interactive" },
+  });
+  say(`7. A job that asks. POST /v1/jobs with "execution_mode": "interactive" -> ${id}`);
+  return id;
+}
+
+/** Answers what a job waits for. */
+export async function answerQuestion(server: string, id: string, response: string, say: Say): Promise<void> {
+  const question = z.object({ interaction_id: z.number(), prompt: z.string() });
+  const asked = z.object({ pending: question.extend({ options: z.array(z.looseObject({})) }) });
+  const { pending } = await ask(`${server}/v1/jobs/${id}/interaction/pending`, asked);
+  say(`   GET .../interaction/pending -> ${pending.prompt} ${JSON.stringify(pending.options)}`);
+  const reply = { interaction_id: pending.interaction_id, response };
+  const { status } = await post(`${server}/v1/jobs/${id}/interaction/reply`, reply);
+  say(`   POST .../interaction/reply ${JSON.stringify(response)} -> ${status}`);
 }
 
 function describe(data: Record<string, unknown>): string {
@@ -70,10 +105,10 @@ function describe(data: Record<string, unknown>): string {
   return line.length > 90 ? `${line.slice(0, 90)} ...` : line;
 }
 
-export async function showResult(server: string, id: string, say: Say): Promise<void> {
+export async function showResult(server: string, id: string, step: number, say: Say): Promise<void> {
   const shape = z.object({ result: z.looseObject({ artifacts: z.array(z.string()) }) });
   const { result } = await ask(`${server}/v1/jobs/${id}/result`, shape);
-  say(`5. The result: ${JSON.stringify(result, null, 2).replaceAll("\n", "\n   ")}`);
+  say(`${step}. The result: ${JSON.stringify(result, null, 2).replaceAll("\n", "\n   ")}`);
   for (const path of result.artifacts) {
     const response = await fetch(`${server}/v1/jobs/${id}/artifacts/${path}`);
     say(

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { agents, createInstallationFinder, installAgent } from "../../lib/agents/index.ts";
 import { startModelServer } from "../../tests/model-server/server.ts";
 import { startBuiltServer } from "../../tests/server-process.ts";
-import { followJob, saveBundle, sendJob, showResult } from "./client.ts";
-import { script, source } from "./model-script.ts";
+import { answerQuestion, followJob, saveBundle, sendJob, sendTrip, showResult } from "./client.ts";
+import { destination, script, source } from "./model-script.ts";
 
 const root = join(import.meta.dirname, "../..");
 // The same prefix that `npm start` uses, so that the CLI is fetched once; a home of its own, so that no login is touched.
@@ -43,13 +43,19 @@ async function main(): Promise<void> {
   try {
     say(`3. The server: ${server.url}`);
     const id = await sendJob(server.url, source, say);
-    const succeeded = await followJob(server.url, id, say);
-    await showResult(server.url, id, say);
+    const report = await followJob(server.url, id, say);
+    await showResult(server.url, id, 5, say);
     const bundle = await saveBundle(server.url, id, join(demoFolder, "run_bundle.zip"));
     say(
       `6. The bundle: ${bundle.bytes} bytes, saved as data/demo/run_bundle.zip (GET /v1/jobs/${id}/bundle)`,
     );
-    if (!succeeded) throw new Error("the demo job did not succeed; its result above says why");
+    const trip = await sendTrip(server.url, destination, say);
+    const asked = await followJob(server.url, trip, say);
+    if (asked.status === "waiting_user") await answerQuestion(server.url, trip, "winter", say);
+    const list = await followJob(server.url, trip, say, asked.next);
+    await showResult(server.url, trip, 8, say);
+    if (report.status !== "succeeded" || list.status !== "succeeded")
+      throw new Error("a demo job did not succeed; its result above says why");
     say("\nIt works. Next: npm start, with a real key (OPENAI_API_KEY) or a login (codex login).");
   } finally {
     await server.stop();

@@ -27,8 +27,33 @@ const answer = {
   report: "artifacts/report.md",
 };
 
+/** Where the second job travels to. */
+export const destination = "Norderney";
+
+const question = {
+  __SKILL_DONE__: false,
+  message: "In which season do you travel?",
+  ui_hints: { kind: "choose_one", options: ["spring", "summer", "autumn", "winter"] },
+};
+
+const packingList = {
+  __SKILL_DONE__: true,
+  season: "winter",
+  items: [
+    { name: "hat that covers the ears", count: 1 },
+    { name: "windproof jacket", count: 1 },
+    { name: "pair of gloves", count: 2 },
+    { name: "pair of thick socks", count: 4 },
+    { name: "ferry ticket", count: 1 },
+  ],
+  assumptions: ["The trip takes three days."],
+};
+
 /** What the model says: read the file, write the report, answer. codex really runs the commands. */
 export const script = byPrompt([
+  // The reply, in the session that asked.
+  { match: "winter", steps: [{ kind: "text", text: JSON.stringify(packingList) }] },
+  { match: "$packing-list", steps: [{ kind: "text", text: JSON.stringify(question) }] },
   {
     match: "$report-from-file",
     steps: [
