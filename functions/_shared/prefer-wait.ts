@@ -33,8 +33,10 @@ export async function answerJob(
 
 /** The seconds of a `Prefer` header, or null: what cannot be read is no preference (RFC 7240, section 2). */
 function waitSeconds(header: string | null): number | null {
-  for (const preference of (header ?? "").split(/[,;]/)) {
-    const seconds = /^\s*wait\s*=\s*"?(\d{1,9})"?\s*$/i.exec(preference)?.[1];
+  for (const preference of (header ?? "").split(",")) {
+    // What follows a semicolon are parameters of the preference, no preferences.
+    const [named = ""] = preference.split(";");
+    const seconds = /^\s*wait\s*=\s*"?(\d{1,9})"?\s*$/i.exec(named)?.[1];
     if (seconds !== undefined) return Number(seconds);
   }
   return null;
