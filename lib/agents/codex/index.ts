@@ -18,7 +18,11 @@ export const codex: Agent = {
   credentialFiles: [".codex/auth.json"],
   credentialRule: "all",
   login: {
-    terminal: { args: ["login"], steps: "It opens a browser, or shows a link to open." },
+    // Its login by a browser wants to be called back on a port of its own, which no container shows.
+    terminal: {
+      args: ["login", "--device-auth"],
+      steps: "It shows a page to open on any device, and a one-time code to enter there.",
+    },
     deviceCode: {
       args: ["login", "--device-auth"],
       note: "The account must allow logins by device code (ChatGPT: Settings, Security).",
