@@ -8,6 +8,11 @@ export function jsonPointer(path: readonly PropertyKey[]): string {
   return path.map((segment) => `/${String(segment).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 }
 
+/** JSON on one line for any reader: U+2028 and U+2029 are line ends to some (Node 24's readline, Python's splitlines). */
+export function jsonLine(value: unknown): string {
+  return JSON.stringify(value).replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
+}
+
 /** The value of a JSON text; null for what is none, and for `null` itself. */
 export function parseJson(text: string): unknown {
   try {

@@ -48,3 +48,10 @@ test("a source that fails is let go of", async () => {
   await expect(reader.read()).rejects.toThrow("no such disk");
   expect(source.close).toHaveBeenCalledOnce();
 });
+
+test("a client that does not even take the beginning is cut off", async () => {
+  const { source, reader } = openStream(async () => frame("chat_event", "{}", 1));
+  await vi.advanceTimersByTimeAsync(stallMs);
+  expect(source.close).toHaveBeenCalledOnce();
+  await expect(reader.read()).rejects.toThrow("takes nothing");
+});

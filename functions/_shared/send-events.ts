@@ -40,7 +40,7 @@ export function sendEvents(
   { heartbeatMs = 15_000, stallMs = 60_000 }: EventStreamOptions = {},
 ): Response {
   /** Something is there for the client that it has not taken yet. */
-  let offered = false;
+  let offered = true;
   let stall: NodeJS.Timeout | undefined;
   const cutOff = (controller: ReadableStreamDefaultController) => {
     source.close();
@@ -50,6 +50,7 @@ export function sendEvents(
     {
       start(controller) {
         controller.enqueue(Buffer.concat([encoder.encode(`retry: ${retryMs}\n\n`), ...first]));
+        stall = setTimeout(() => offered && cutOff(controller), stallMs).unref();
       },
       async pull(controller) {
         offered = false;
@@ -67,7 +68,7 @@ export function sendEvents(
         controller.enqueue(next ?? frame("heartbeat", JSON.stringify({ ts: new Date().toISOString() })));
         offered = true;
         // Not made anew for each event: a busy stream has many.
-        stall = stall?.refresh() ?? setTimeout(() => offered && cutOff(controller), stallMs).unref();
+        stall?.refresh();
       },
       cancel() {
         clearTimeout(stall);

@@ -1,6 +1,19 @@
 import { expect, test } from "vitest";
-import { followChat } from "./chat.ts";
+import { createChat, followChat } from "./chat.ts";
 import type { Follower } from "./follow.ts";
+
+const eventOf = (seq: number) => ({
+  protocol_version: "fcmp/1.0" as const,
+  run_id: "R",
+  seq,
+  ts: "2026-11-24T18:29:23.929Z",
+  engine: "codex",
+  type: "assistant.message.intermediate",
+  data: { text: "word ", delta: true },
+  meta: { attempt: 1, turn: 1, local_seq: seq },
+  correlation: {},
+  raw_ref: null,
+});
 
 /** A follower that has one more piece of the same message whenever it is asked. */
 function speaking(everyMs: number): Follower {
@@ -9,19 +22,7 @@ function speaking(everyMs: number): Follower {
     async next() {
       await new Promise((resolve) => setTimeout(resolve, everyMs));
       seq += 1;
-      const event = {
-        protocol_version: "fcmp/1.0",
-        run_id: "R",
-        seq,
-        ts: "2026-11-24T18:29:23.929Z",
-        engine: "codex",
-        type: "assistant.message.intermediate",
-        data: { text: "word ", delta: true },
-        meta: { attempt: 1, turn: 1, local_seq: seq },
-        correlation: {},
-        raw_ref: null,
-      };
-      return [{ seq, text: JSON.stringify(event), end: seq, last: false }];
+      return [{ seq, text: JSON.stringify(eventOf(seq)), end: seq, last: false }];
     },
     close() {},
   };
@@ -30,3 +31,18 @@ function speaking(everyMs: number): Follower {
 test("a message that takes long to be said counts as silence: a heartbeat is due", async () => {
   expect(await followChat(speaking(5), 0).next(50)).toBeNull();
 }, 2_000);
+
+test("an answer that comes in pieces is one bubble, also when only the later ones say that they are pieces", () => {
+  const chat = createChat();
+  const event = (seq: number, type: string, data: Record<string, unknown>) => ({
+    ...eventOf(seq),
+    type,
+    data,
+  });
+  const bubbles = [
+    event(1, "assistant.message.intermediate", { text: '{"a":', delta: false }),
+    event(2, "assistant.message.intermediate", { text: " 1}", delta: true }),
+    event(3, "assistant.message.final", { text: '{"a": 1}' }),
+  ].flatMap((told) => chat(told));
+  expect(bubbles).toMatchObject([{ seq: 1, kind: "assistant_final", text: '{"a": 1}' }]);
+});

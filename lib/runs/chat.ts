@@ -31,6 +31,8 @@ type Said = Pick<ChatBubble, "role" | "kind" | "text">;
 
 /** Most of a command or a tool's input that a bubble shows, in characters. */
 const maxCommand = 300;
+/** Most of a message in pieces that a bubble shows, in characters. */
+const maxText = 32 * 1024;
 /** Bytes of the log that are read in one go. */
 const pieceBytes = 256 * 1024;
 
@@ -41,7 +43,7 @@ const pieceBytes = 256 * 1024;
  */
 export function createChat(): (event: RunEvent) => ChatBubble[] {
   let seq = 0;
-  let held: { event: RunEvent; text: string; open: boolean } | null = null;
+  let held: { event: RunEvent; text: string } | null = null;
   const bubble = (event: RunEvent, said: Said): ChatBubble => {
     seq += 1;
     return {
@@ -65,12 +67,12 @@ export function createChat(): (event: RunEvent) => ChatBubble[] {
     if (!isTold(told) || isAside(told.type)) return [];
     if (told.type === "assistant.message.intermediate") {
       const { text, delta } = told.data;
-      if (delta && held?.open) {
-        held = { ...held, text: held.text + text };
+      if (delta && held !== null) {
+        held = { ...held, text: (held.text + text).slice(0, maxText) };
         return [];
       }
       const before = release("assistant_process");
-      held = { event, text, open: delta };
+      held = { event, text };
       return before;
     }
     if (told.type === "assistant.message.superseded") return release("assistant_revision");
@@ -177,14 +179,14 @@ export function followChat(follower: Follower, after: number) {
   const chat = createChat();
   return {
     async next(idleMs: number): Promise<readonly ChatBubble[] | null | "end"> {
-      const started = performance.now();
+      const due = performance.now() + idleMs;
       for (;;) {
-        const lines = await follower.next(idleMs);
+        const lines = await follower.next(Math.max(1, due - performance.now()));
         if (lines === null || lines === "end") return lines;
         const wanted = bubblesOf(lines, chat).filter(({ seq }) => seq > after);
         if (wanted.length > 0) return wanted;
         // Pieces of a message that is not over yet are silence to whoever reads bubbles.
-        if (performance.now() - started >= idleMs) return null;
+        if (performance.now() >= due) return null;
       }
     },
     close: () => follower.close(),

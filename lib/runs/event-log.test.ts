@@ -2,7 +2,8 @@ import { appendFile, mkdtemp, open, readFile, rm, stat } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { openEventLog, readEvents } from "./event-log.ts";
+import { openEventLog } from "./event-log.ts";
+import { readEvents } from "./read-events.ts";
 
 let folder: string;
 let path: string;
@@ -129,4 +130,30 @@ test("a page says how far the log goes, also when its last line is long or half 
   await appendFile(path, '{"protocol_version":"fcmp/1.0"');
   expect((await readEvents(path, { limit: 1 })).last).toBe(4);
   expect((await readEvents(path, {})).last).toBe(4);
+});
+
+test("characters that some readers take for the end of a line are spelled out", async () => {
+  const log = await openEventLog(path, run);
+  const text = "one}\u2028two\u2029three";
+  log.append({ type: "assistant.message.final", data: { text } }, meta);
+  log.append(said(2), meta);
+  await log.close();
+  expect(await readFile(path, "utf8")).not.toMatch(/[\u2028\u2029]/);
+  const { events, last } = await readEvents(path, {});
+  expect(events.map(({ seq }) => seq)).toEqual([1, 2]);
+  expect(events[0]?.data.text).toBe(text);
+  expect(last).toBe(2);
+});
+
+test("what cannot be spelled out takes no number", async () => {
+  const log = await openEventLog(path, run);
+  const endless: Record<string, unknown> = {};
+  endless.self = endless;
+  const event = {
+    type: "assistant.tool_call" as const,
+    data: { phase: "started" as const, call_id: "c", tool: "t", input: endless },
+  };
+  expect(() => log.append(event, meta)).toThrow();
+  expect(log.append(said(1), meta)).toBe(1);
+  await log.close();
 });

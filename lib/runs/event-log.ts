@@ -1,11 +1,8 @@
-import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, readFile, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
-import { createInterface } from "node:readline";
 import { z } from "zod";
-import { parseJson } from "../json.ts";
+import { jsonLine, parseJson } from "../json.ts";
 import type { ToldEvent } from "./event-types.ts";
-import { readTail } from "./tail.ts";
 
 /** The bytes of an agent's output that an event was read from: `GET .../logs/range` gives them. */
 export const rawRef = z.object({
@@ -72,10 +69,10 @@ export async function openEventLog(
   onWritten: (lines: readonly WrittenLine[]) => void = () => undefined,
 ): Promise<EventLog> {
   const file = await openForAppend(path);
-  let size = (await file.stat()).size;
-  let seq = 0;
-  let local: { attempt: number; seq: number } | null = null;
-  if (size > 0) ({ seq, size, local } = await whereItEnds(path));
+  let { seq, size, local } = await whereItEnds(path, file).catch(async (error: unknown) => {
+    await file.close();
+    throw error;
+  });
   let bytes = size;
   let waiting: WrittenLine[] = [];
   let writing: Promise<void> = Promise.resolve();
@@ -106,21 +103,23 @@ export async function openEventLog(
       return bytes;
     },
     append({ type, data }, meta, raw = null) {
-      seq += 1;
-      local = { attempt: meta.attempt, seq: local?.attempt === meta.attempt ? local.seq + 1 : 1 };
+      const local_seq = local?.attempt === meta.attempt ? local.seq + 1 : 1;
       const event: RunEvent = {
         protocol_version: "fcmp/1.0",
         run_id: run.runId,
-        seq,
+        seq: seq + 1,
         ts: new Date().toISOString(),
         engine: run.engine,
         type,
         data,
-        meta: { ...meta, local_seq: local.seq },
+        meta: { ...meta, local_seq },
         correlation: correlationOf(data),
         raw_ref: raw,
       };
-      const text = JSON.stringify(event);
+      // What cannot be spelled out throws before it has a number.
+      const text = jsonLine(event);
+      seq = event.seq;
+      local = { attempt: meta.attempt, seq: local_seq };
       bytes += Buffer.byteLength(text) + 1;
       const last = type === "conversation.state.changed" && data.terminal !== undefined;
       waiting.push({ seq, text, end: bytes, last });
@@ -154,8 +153,16 @@ async function openForAppend(path: string): Promise<FileHandle> {
   }
 }
 
+interface LogEnd {
+  seq: number;
+  size: number;
+  /** The last attempt, and the number of its last event. */
+  local: { attempt: number; seq: number } | null;
+}
+
 /** How far a log goes, in events and bytes, once what a crash tore off its end is cut away. */
-async function whereItEnds(path: string) {
+async function whereItEnds(path: string, file: FileHandle): Promise<LogEnd> {
+  if ((await file.stat()).size === 0) return { seq: 0, size: 0, local: null };
   const text = await readFile(path, "utf8");
   const whole = text.slice(0, text.lastIndexOf("\n") + 1);
   const size = Buffer.byteLength(whole);
@@ -175,64 +182,4 @@ function correlationOf(data: ToldEvent["data"]): RunEvent["correlation"] {
   if ("interaction_id" in data) ids.interaction_id = data.interaction_id;
   if ("auth_session_id" in data) ids.auth_session_id = data.auth_session_id;
   return ids;
-}
-
-/** Which events are wanted; both ends belong to it. */
-export interface EventRange {
-  from?: number | undefined;
-  to?: number | undefined;
-  /** ISO 8601 times, in UTC. */
-  fromTime?: string | undefined;
-  toTime?: string | undefined;
-  limit?: number | undefined;
-}
-
-/**
- * Reads events in order, at most `limit`, and the number of the last event there is; a run that has none gives [] and 0.
- * Lines are read as a stream: a log may be larger than memory should be.
- */
-export async function readEvents(
-  path: string,
-  { from = 1, to = Number.MAX_SAFE_INTEGER, fromTime, toTime, limit = 1_000 }: EventRange,
-): Promise<{ events: RunEvent[]; last: number }> {
-  const events: RunEvent[] = [];
-  const stream = createReadStream(path, "utf8");
-  const lines = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY });
-  let seq = 0;
-  try {
-    for await (const line of lines) {
-      // Half written, at the moment.
-      if (!line.endsWith("}")) break;
-      seq += 1;
-      if (seq < from) continue;
-      if (seq > to || events.length === limit) return { events, last: Math.max(seq, await lastSeq(path)) };
-      const event = runEvent.safeParse(parseJson(line)).data;
-      if (event === undefined) continue;
-      const ts = Date.parse(event.ts);
-      if (fromTime !== undefined && ts < Date.parse(fromTime)) continue;
-      if (toTime !== undefined && ts > Date.parse(toTime)) continue;
-      events.push(event);
-    }
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
-  } finally {
-    stream.destroy();
-  }
-  return { events, last: seq };
-}
-
-/** Bytes of a log's end that are looked at first: more than most lines have. */
-const endBytes = 64 * 1024;
-
-/** The number of a log's last event, read from its end alone; 0 when that cannot be told. */
-async function lastSeq(path: string): Promise<number> {
-  for (let bytes = endBytes; ; bytes *= 8) {
-    const { text, truncated } = await readTail(path, bytes);
-    const line = text
-      .slice(0, text.lastIndexOf("\n") + 1)
-      .split("\n")
-      .at(-2);
-    if (line !== undefined) return runEvent.safeParse(parseJson(line)).data?.seq ?? 0;
-    if (!truncated) return 0;
-  }
 }

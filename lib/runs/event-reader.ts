@@ -1,5 +1,6 @@
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { isJsonObject, parseJson } from "../json.ts";
+import { openIfThere } from "../open-if-there.ts";
 import type { WrittenLine } from "./event-log.ts";
 
 /** Reads a run's log from the beginning on, piece by piece, as far as whole lines go. */
@@ -21,7 +22,7 @@ export function createEventReader(path: string): EventReader {
   return {
     async next(maxBytes) {
       if (closed) return [];
-      file ??= await open(path, "r").catch(() => null);
+      file ??= await openIfThere(path);
       // A line longer than a piece is read with a larger one.
       for (let most = maxBytes; file !== null; most *= 4) {
         // Whoever reads went away meanwhile, perhaps before there was anything to close.

@@ -24,3 +24,28 @@ test("a log that ends in the middle of a character gives it when the rest is the
   expect(await read("failed")).toMatchObject({ chunk: "a\ufffd", byte_to: 2 });
   expect(await read("running", 2)).toMatchObject({ chunk: "a\ufffd", byte_to: 2 });
 });
+
+test("an attempt that has begun no turn, or never did, has no bytes of another one", async () => {
+  const run = recordOf("running");
+  const paths = runPaths(folder, run.request_id);
+  const { folder: turn, stdout } = turnPaths(paths, 1);
+  await mkdir(turn, { recursive: true });
+  await writeFile(stdout, "of the first turn");
+  const read = (first_turns: number[], attempt: number) =>
+    readLogRange(paths, { ...run, first_turns }, 1, { stream: "stdout", from: 0, attempt });
+  expect(await read([1, 2], 1)).toMatchObject({ turn: 1, chunk: "of the first turn" });
+  expect(await read([1, 2], 2)).toMatchObject({ turn: 2, bytes_total: 0, chunk: "" });
+  expect(await read([1, 1], 1)).toMatchObject({ turn: 1, bytes_total: 0, chunk: "" });
+  expect(await read([1, 1], 2)).toMatchObject({ turn: 1, chunk: "of the first turn" });
+});
+
+test("a range within one character gives what it can, so that whoever reads piece by piece gets on", async () => {
+  const run = recordOf("succeeded");
+  const paths = runPaths(folder, run.request_id);
+  const { folder: turn, stdout } = turnPaths(paths, 1);
+  await mkdir(turn, { recursive: true });
+  await writeFile(stdout, "a€b");
+  const read = (from: number, to: number) =>
+    readLogRange(paths, run, 1, { stream: "stdout", from, to, turn: 1 });
+  expect(await read(1, 2)).toMatchObject({ byte_from: 1, byte_to: 2, chunk: "\ufffd" });
+});

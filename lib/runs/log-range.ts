@@ -1,5 +1,5 @@
-import { open } from "node:fs/promises";
 import { RunnerError } from "../errors.ts";
+import { openIfThere } from "../open-if-there.ts";
 import { type RunPaths, turnPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { isTerminal } from "./transitions.ts";
@@ -42,9 +42,11 @@ export async function readLogRange(
   const { stream, from } = request;
   if (stream === "pty")
     throw invalid("stream", "agents are run by pipes, not in a terminal: take stdout or stderr");
-  const turn = request.turn ?? lastTurnOf(run, turns, request.attempt);
-  if (turn < 1 || turn > Math.max(turns, 1)) throw invalid("turn", `the job has ${turns} turns`);
-  const file = await open(turnPaths(paths, turn)[stream], "r").catch(() => null);
+  const { turn, begun } =
+    request.turn === undefined
+      ? lastTurnOf(run, turns, request.attempt)
+      : { turn: knownTurn(request.turn, turns), begun: true };
+  const file = begun ? await openIfThere(turnPaths(paths, turn)[stream]) : null;
   if (file === null) return { stream, turn, byte_from: from, byte_to: from, bytes_total: 0, chunk: "" };
   try {
     const { size } = await file.stat();
@@ -53,7 +55,9 @@ export async function readLogRange(
     const { bytesRead } = await file.read(buffer, 0, buffer.length, from);
     // A log that still grows may end in the middle of a character.
     const isEnd = from + bytesRead >= size && (isTerminal(run.status) || turn < turns);
-    const whole = bytesRead - cutTail(buffer.subarray(0, bytesRead), isEnd);
+    const cut = cutTail(buffer.subarray(0, bytesRead), isEnd);
+    // A range within one character gives what it can, or whoever reads piece by piece would stay where it is.
+    const whole = cut === bytesRead && from + bytesRead < size ? bytesRead : bytesRead - cut;
     const chunk = buffer.toString("utf8", 0, whole);
     return { stream, turn, byte_from: from, byte_to: from + whole, bytes_total: size, chunk };
   } finally {
@@ -61,12 +65,23 @@ export async function readLogRange(
   }
 }
 
-/** The last turn of an attempt, or of the run. */
-function lastTurnOf({ first_turns }: RunRecord, turns: number, attempt: number | undefined): number {
-  if (attempt === undefined) return Math.max(turns, 1);
-  if (first_turns[attempt - 1] === undefined)
-    throw invalid("attempt", `the job has ${first_turns.length} attempts`);
-  return (first_turns[attempt] ?? turns + 1) - 1;
+/** @throws RunnerError REQUEST_INVALID */
+export function knownTurn(turn: number, turns: number): number {
+  if (turn >= 1 && turn <= Math.max(turns, 1)) return turn;
+  throw invalid("turn", `the job has ${turns} turns`);
+}
+
+/** The last turn of an attempt, or of the run; an attempt that has begun none yet, or never did, has the one that it would begin. */
+function lastTurnOf(
+  { first_turns }: RunRecord,
+  turns: number,
+  attempt: number | undefined,
+): { turn: number; begun: boolean } {
+  if (attempt === undefined) return { turn: Math.max(turns, 1), begun: true };
+  const first = first_turns[attempt - 1];
+  if (first === undefined) throw invalid("attempt", `the job has ${first_turns.length} attempts`);
+  const last = (first_turns[attempt] ?? turns + 1) - 1;
+  return { turn: Math.max(first, last), begun: last >= first };
 }
 
 /** Bytes at the end that begin a character (UTF-8, RFC 3629) whose rest is not there; at the end of the log none are left out. */

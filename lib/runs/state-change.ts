@@ -57,8 +57,8 @@ function describeStateChange(run: RunRecord, from: RunStatus): StateChange {
   };
 }
 
-/** More than any run tells between its last change of status and a crash. */
-const tailBytes = 4 * 1024 * 1024;
+/** Bytes of a log's end that are looked at first: more than most runs tell between two changes of status. */
+const tailBytes = 1024 * 1024;
 
 /** How far a log tells a run's life. */
 export interface ToldSoFar {
@@ -68,12 +68,18 @@ export interface ToldSoFar {
   behind: string[];
 }
 
-/** How far a log tells a run's life. A torn last line does not count. */
+/** Looks at as much of the log's end as it takes. A torn last line does not count. */
 export async function toldSoFar(eventsPath: string): Promise<ToldSoFar> {
-  const { text } = await readTail(eventsPath, tailBytes);
-  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+  for (let bytes = tailBytes; ; bytes *= 8) {
+    const { text, truncated } = await readTail(eventsPath, bytes);
+    const told = toldIn(text.slice(0, text.lastIndexOf("\n") + 1));
+    if (told.change !== null || !truncated) return told;
+  }
+}
+
+function toldIn(lines: string): ToldSoFar {
   const behind: string[] = [];
-  for (const line of whole.split("\n").reverse()) {
+  for (const line of lines.split("\n").reverse()) {
     const event = runEvent.safeParse(parseJson(line)).data;
     if (event === undefined) continue;
     const change = event.type === stateChangedType ? stateChange.safeParse(event.data).data : undefined;

@@ -1,8 +1,8 @@
-import { open } from "node:fs/promises";
+import { openIfThere } from "../open-if-there.ts";
 
 /** The last `most` bytes of a file as text, cut at a line where it can be. A file that is not there is empty. */
 export async function readTail(path: string, most: number): Promise<{ text: string; truncated: boolean }> {
-  const file = await open(path, "r").catch(() => null);
+  const file = await openIfThere(path);
   if (file === null) return { text: "", truncated: false };
   try {
     const { size } = await file.stat();

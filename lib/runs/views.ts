@@ -1,5 +1,6 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { knownTurn } from "./log-range.ts";
 import { type RunPaths, repliesFolder, turnPaths } from "./paths.ts";
 import { readTail } from "./tail.ts";
 
@@ -16,9 +17,12 @@ export interface RunLogs {
   truncated: string[];
 }
 
-/** Prompt and output of a turn (the last one unless named). Empty texts when it has not begun. */
+/**
+ * Prompt and output of a turn (the last one unless named). Empty texts when it has not begun.
+ * @throws RunnerError REQUEST_INVALID for a turn there is none of
+ */
 export async function readLogs(paths: RunPaths, turns: number, wanted?: number): Promise<RunLogs> {
-  const turn = wanted ?? turns;
+  const turn = wanted === undefined ? turns : knownTurn(wanted, turns);
   const files = turnPaths(paths, turn);
   const [prompt, stdout, stderr] = await Promise.all([
     readTail(files.prompt, logBytes),

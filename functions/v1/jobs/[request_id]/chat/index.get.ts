@@ -1,3 +1,4 @@
+import { jsonLine } from "../../../../../lib/json.ts";
 import { defineFunction } from "../../../../../runtime/function.ts";
 import { streamDeclaration, streamJob } from "../../../../_shared/event-stream.ts";
 import { frame } from "../../../../_shared/send-events.ts";
@@ -8,7 +9,7 @@ export default defineFunction({
   ...streamDeclaration,
   handler({ params: { request_id }, query: { cursor }, request, services: { runs } }) {
     return streamJob(request, runs, request_id, cursor, runs.followChat, (bubble) =>
-      frame("chat_event", JSON.stringify(bubble), bubble.seq),
+      frame("chat_event", jsonLine(bubble), bubble.seq),
     );
   },
 });
