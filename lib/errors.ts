@@ -46,6 +46,7 @@ export type ErrorCode =
   | "IDEMPOTENCY_CONFLICT"
   | "RESULT_NOT_READY"
   | "QUEUE_FULL"
+  | "STARTING"
   | "SHUTTING_DOWN"
   | "STORAGE_FAILED"
   | "INTERNAL";

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { type Logger, pino } from "pino";
 import { type Config, readConfig } from "./config.ts";
-import { createRouter } from "./router.ts";
+import { createEarlyRouter, createRouter } from "./router.ts";
 import { type Route, readRoutes } from "./routes.ts";
 import { type ListeningServer, listen } from "./server.ts";
 import { createServices, type RunningServices } from "./services.ts";
@@ -44,8 +44,14 @@ async function main(config: Config): Promise<void> {
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
 
+  // The port first: a server that cannot have it must not have started any agent.
+  const early = createEarlyRouter(routes, services, log);
+  const whole = createRouter(routes, services, log);
+  let app = early;
+  server = await listen((...request) => app.fetch(...request), config.host, config.port);
   await services.start();
-  server = await listen(createRouter(routes, services, log), config.host, config.port);
+  if (stopping) return;
+  app = whole;
   log.info(
     {
       url: `http://${config.host}:${server.port}/v1`,

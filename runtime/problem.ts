@@ -43,6 +43,7 @@ export const problems: Readonly<Record<ErrorCode, { status: number; title: strin
   JOB_STATE_CONFLICT: { status: 409, title: "The job is in another state" },
   RESULT_NOT_READY: { status: 409, title: "The result is not ready" },
   QUEUE_FULL: { status: 429, title: "The queue is full" },
+  STARTING: { status: 503, title: "The server is starting" },
   SHUTTING_DOWN: { status: 503, title: "The server is shutting down" },
   STORAGE_FAILED: { status: 503, title: "The storage failed" },
   INTERNAL: { status: 500, title: "Internal error" },

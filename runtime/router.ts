@@ -36,6 +36,17 @@ export function createRouter(routes: readonly Route[], services: Services, log: 
   return app;
 }
 
+/** Answers while the server still takes up what the last process left: its state, and that it is starting. */
+export function createEarlyRouter(routes: readonly Route[], services: Services, log: Log): Hono {
+  const states = routes.filter(({ pattern }) => pattern === "/healthz" || pattern === "/readyz");
+  const app = createRouter(states, services, log);
+  app.notFound(() => {
+    const text = "The server is starting. Send the request again in a moment.";
+    return problemResponse(new RunnerError("STARTING", text, { retryAfterSeconds: 1 }));
+  });
+  return app;
+}
+
 /** What a path may be asked with, as the Allow header says it; "" for a path that is no endpoint. */
 function methodsOf(app: Hono, path: string): string {
   const found = methods.filter((method) => app.router.match(method.toUpperCase(), path)[0].length > 0);

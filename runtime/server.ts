@@ -8,10 +8,13 @@ export interface ListeningServer {
   close(graceMs: number): Promise<void>;
 }
 
+/** Answers requests; what comes behind the request is Hono's own. */
+export type Answer = (...request: Parameters<Hono["fetch"]>) => Response | Promise<Response>;
+
 /** Listens. @throws the system's error (EADDRINUSE, EACCES ...) when the address cannot be had */
-export async function listen(app: Hono, host: string, port: number): Promise<ListeningServer> {
+export async function listen(answer: Answer, host: string, port: number): Promise<ListeningServer> {
   const server = await new Promise<ServerType>((resolve, reject) => {
-    const starting = serve({ fetch: app.fetch, hostname: host, port }, () => resolve(starting));
+    const starting = serve({ fetch: answer, hostname: host, port }, () => resolve(starting));
     starting.once("error", reject);
   });
   const address = server.address();

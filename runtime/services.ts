@@ -1,7 +1,14 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { monotonicFactory } from "ulid";
-import { type Agent, createUpgrades, type EngineStatus, sandboxIntent } from "../lib/agents/index.ts";
+import {
+  type Agent,
+  createUpgrades,
+  dropImportLeftovers,
+  dropProbeLeftovers,
+  type EngineStatus,
+  sandboxIntent,
+} from "../lib/agents/index.ts";
 import { extractZip } from "../lib/archives/index.ts";
 import { createCapacity, createEstimates, probeCapacity } from "../lib/capacity/index.ts";
 import {
@@ -23,7 +30,7 @@ import { createEngineParts, loadAgents } from "./engines.ts";
 import type { Services } from "./function.ts";
 
 export interface RunningServices extends Services {
-  /** Takes up what the last process left, and starts the timers. Call once, before listening. */
+  /** Takes up what the last process left, and starts the timers. Call once. */
   start(): Promise<void>;
   /** What there is of every engine; written to agent_status.json too. */
   checkEngines(): Promise<EngineStatus[]>;
@@ -157,6 +164,7 @@ export async function createServices({
     async start() {
       // Bodies that a crash cut off belong to nobody.
       await rm(incoming, { recursive: true, force: true });
+      await Promise.all([dropImportLeftovers(agents, environment), dropProbeLeftovers()]);
       await estimates.load();
       await capacity.start();
       // Before the jobs: one of them may wait for a skill that is between two versions.
@@ -167,7 +175,8 @@ export async function createServices({
       firstCleanup.unref();
       cleanup = setInterval(dropExpired, config.cleanupIntervalHours * 3_600_000);
       cleanup.unref();
-      state = "ready";
+      // It may have been told to stop meanwhile.
+      if (state === "starting") state = "ready";
     },
     async stop() {
       state = "stopping";

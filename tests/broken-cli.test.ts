@@ -107,6 +107,7 @@ test("messages without end fill neither memory nor the event log", async () => {
   );
   expect(told).toContain("EVENTS_CUT");
   expect(told.at(-1)).toBe("conversation.state.changed");
+  expect(job.warnings.map(({ code }: { code: string }) => code)).toContain("EVENTS_CUT");
 });
 
 test("a silent CLI is ended when it has stalled, and not while it talks", async () => {

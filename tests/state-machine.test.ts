@@ -8,11 +8,12 @@ import { describe, expect, test } from "vitest";
 import { agents } from "../lib/agents/index.ts";
 import type { RunContext } from "../lib/runs/context.ts";
 import { createEventFeeds } from "../lib/runs/event-feed.ts";
-import { readEvents } from "../lib/runs/event-log.ts";
+import { createKeyedLock } from "../lib/runs/keyed-lock.ts";
 import { runPaths } from "../lib/runs/paths.ts";
+import { readEvents } from "../lib/runs/read-events.ts";
 import { recordOf } from "../lib/runs/record.test-support.ts";
 import type { RunRecord } from "../lib/runs/record.ts";
-import { recoverRuns } from "../lib/runs/recovery.ts";
+import { createRecovery } from "../lib/runs/recovery.ts";
 import { createResultCache } from "../lib/runs/result-cache.ts";
 import { openRunProgress, type RunProgress } from "../lib/runs/run-progress.ts";
 import { createRunSecrets } from "../lib/runs/run-secrets.ts";
@@ -70,11 +71,12 @@ interface Real {
 }
 
 const feeds = createEventFeeds();
+const quiet = { accepting: () => false, log: { info() {}, warn() {}, error() {} } };
 const codex = agents.find(({ id }) => id === "codex");
 
 async function open(real: Real, store: RunStore = real.store): Promise<void> {
   real.progress = await openRunProgress(
-    { store, feeds, dataDir: real.dataDir },
+    { store, feeds, dataDir: real.dataDir, ...quiet },
     await real.store.get(real.id),
   );
 }
@@ -90,14 +92,14 @@ async function restart(model: Model, real: Real): Promise<void> {
     feeds,
     cache: createResultCache(real.records),
     secrets: createRunSecrets(real.dataDir),
-    engines: { get: () => codex },
+    engines: { ids: ["codex"], get: () => codex },
+    locked: createKeyedLock(),
     settings: { maxRestarts },
-    accepting: () => false,
-    log: { info() {}, warn() {}, error() {} },
+    ...quiet,
   } as unknown as RunContext;
   const scheduler = { admit: (run: RunRecord) => void real.admitted.push(run) } as unknown as Scheduler;
   const waiting: Waiting = { watch() {}, stop() {} };
-  await recoverRuns(context, scheduler, waiting);
+  await createRecovery(context, scheduler, waiting).recover();
   const was = model.status;
   if (was === "running") {
     model.crashes += 1;
@@ -226,7 +228,7 @@ test("whatever steps a run takes and wherever the server dies, record and log ag
           const store = createRunStore(records);
           const run = { ...recordOf(first, ulid()), needs_upload: first === "created" };
           await store.create(run);
-          const progress = await openRunProgress({ store, feeds, dataDir }, run);
+          const progress = await openRunProgress({ store, feeds, dataDir, ...quiet }, run);
           const real: Real = { dataDir, id: run.request_id, records, store, progress, admitted: [] };
           opened.push(real);
           return { model: { status: first, worked: false, session: null, crashes: 0, told: [] }, real };

@@ -15,6 +15,7 @@ export { type AgentEvent, type FailureKind, nameTools, type Usage } from "./even
 export { createInstallationFinder, type Installation } from "./installation.ts";
 export {
   credentialsFingerprint,
+  dropImportLeftovers,
   importCredentials,
   keyVariable,
   loginMethods,
@@ -36,6 +37,7 @@ export {
   upgradeRecord,
 } from "./manager/index.ts";
 export { createModelProbe } from "./model-probe.ts";
+export { dropProbeLeftovers } from "./probe-folders.ts";
 export { sandboxIntent } from "./sandbox.ts";
 export { startProcess } from "./start-process.ts";
 export { addUsage, createTurnSummary, type TurnSummary } from "./turn-summary.ts";

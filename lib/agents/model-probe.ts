@@ -1,10 +1,9 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import type { Agent, ModelInfo } from "./agent.ts";
 import { askCli } from "./ask-cli.ts";
 import { allowedEnvironment } from "./environment.ts";
 import type { Installation } from "./installation.ts";
+import { makeProbeFolder } from "./probe-folders.ts";
 
 /** The models an installed CLI lists; "none" when it cannot be asked, "failed" when it was asked in vain. */
 export type ModelProbe = (
@@ -45,7 +44,7 @@ async function ask(
   { npmPrefix, environment }: ModelProbeOptions,
 ): Promise<ModelInfo[]> {
   // An empty folder: some CLIs read settings from where they are started.
-  const cwd = await mkdtemp(join(tmpdir(), "models-"));
+  const cwd = await makeProbeFolder();
   try {
     const { stdout, failed } = await askCli(path, probe.args, {
       env: allowedEnvironment(agent, { server: environment, npmPrefix }),

@@ -1,9 +1,10 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import type { Agent } from "./agent.ts";
 import { askCli, type CliAnswer } from "./ask-cli.ts";
+import { makeProbeFolder } from "./probe-folders.ts";
 
 /** What is asked of a CLI itself, without a model call and without any key. */
 
@@ -20,7 +21,7 @@ export async function withOwnHome<T>(
   environment: Environment,
   task: (environment: Environment) => Promise<T>,
 ): Promise<T> {
-  const HOME = isOurs ? await mkdtemp(join(tmpdir(), "probe-")).catch(() => null) : null;
+  const HOME = isOurs ? await makeProbeFolder().catch(() => null) : null;
   if (HOME === null) return task(environment);
   try {
     return await task({ ...environment, HOME });

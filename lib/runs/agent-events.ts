@@ -58,7 +58,8 @@ function typeOfTool(tool: string | null): "assistant.command_execution" | "assis
   return tool === "shell" ? "assistant.command_execution" : "assistant.tool_call";
 }
 
-function shown(text: string): { text: string; truncated?: true } {
+/** A text in bounded size. */
+export function shown(text: string): { text: string; truncated?: true } {
   return text.length <= maxText ? { text } : { text: text.slice(0, maxText), truncated: true };
 }
 

@@ -14,6 +14,9 @@ export function questionIn({ summary }: TurnOutcome): Question | null {
   return answer === null ? openQuestion(summary.finalText) : readQuestion(answer.value);
 }
 
+/** Times a job's questions are left to its agent: one that asks for ever must not cost for ever. */
+const mostDecisions = 10;
+
 /** The question as the run waits with it, or why the run may not ask. */
 export function ask(
   context: RunContext,
@@ -29,6 +32,13 @@ export function ask(
     const error = {
       code: "INTERACTIVE_MAX_ATTEMPT_EXCEEDED",
       message: `The agent asked again in attempt ${asked}; the skill allows ${most}. It asked: ${question.prompt}`,
+    };
+    return { error };
+  }
+  if (run.auto_decision_count >= mostDecisions && autoReplySeconds(context, run) !== null) {
+    const error = {
+      code: "INTERACTIVE_MAX_ATTEMPT_EXCEEDED",
+      message: `The agent asked again after it had been left to decide by itself ${mostDecisions} times. It asked: ${question.prompt}`,
     };
     return { error };
   }

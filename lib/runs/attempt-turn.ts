@@ -1,6 +1,4 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import {
   type Agent,
   type AgentEvent,
@@ -28,6 +26,8 @@ const maxAuthRetries = 2;
 
 export interface TurnParts {
   skill: Skill;
+  /** The skill's own settings for the agent. */
+  config: string | null;
   agent: Agent;
   installation: Installation;
   strict: Record<string, unknown> | null;
@@ -70,7 +70,7 @@ export async function attemptTurn(
     outputSchema: parts.strict,
     sandbox,
     environment: env,
-    skillConfig: await skillConfig(skill, agent),
+    skillConfig: parts.config,
     cli: parts.installation,
     asRoot: context.asRoot,
   };
@@ -130,7 +130,7 @@ function hear(progress: RunProgress, stop: AbortController) {
   const heard = { worked: false };
   const listener = (event: AgentEvent, bytes: LineBytes | null) => {
     const told = describeAgentEvent(event);
-    if (told) progress.tell(told, bytes === null ? null : rawRefOf(progress.run, "stdout", bytes));
+    if (told) progress.relay(told, bytes === null ? null : rawRefOf(progress.run, "stdout", bytes));
     const begins = !heard.worked && work.includes(event.type);
     const named = event.type === "session" && event.sessionId !== progress.run.session_id;
     heard.worked ||= begins;
@@ -160,7 +160,7 @@ function tellRaw(progress: RunProgress) {
     const shown = text.slice(0, left[stream]);
     left[stream] -= shown.length;
     const data = shown === text ? { text } : { text: shown, truncated: true };
-    progress.tell({ type: `raw.${stream}`, data }, rawRefOf(progress.run, stream, bytes));
+    progress.relay({ type: `raw.${stream}`, data }, rawRefOf(progress.run, stream, bytes));
   };
 }
 
@@ -183,11 +183,4 @@ function describeTurn(outcome: TurnOutcome, args: string[], installation: Instal
     resources: outcome.resources,
     failure: outcome.summary.failure,
   };
-}
-
-/** The skill's own config file for this agent: the one `engine_configs` names, or the agent's usual name in assets/. */
-async function skillConfig(skill: Skill, agent: Agent): Promise<string | null> {
-  const path = skill.manifest.engine_configs?.[agent.id] ?? `assets/${agent.skillConfigFile}`;
-  if (!skill.files.includes(path)) return null;
-  return readFile(join(skill.dir, path), "utf8");
 }

@@ -35,3 +35,22 @@ export const pendingAuth = z.object({
   expires_at: z.string(),
 });
 export type PendingAuth = z.infer<typeof pendingAuth>;
+
+/** A login for which nothing is selected any more, as what was selected came to nothing. */
+export function unselected(auth: PendingAuth, last_error: string): PendingAuth {
+  return {
+    ...auth,
+    phase: "method_selection",
+    auth_method: null,
+    challenge_kind: null,
+    auth_url: null,
+    user_code: null,
+    instructions: howToLogIn(auth.available_methods),
+    last_error,
+  };
+}
+
+/** All ways to log in, for people. */
+export function howToLogIn(methods: readonly z.infer<typeof loginMethod>[]): string {
+  return methods.map(({ title, instructions }) => `${title}: ${instructions}`).join("\n");
+}

@@ -1,16 +1,18 @@
 import { agentEnvironment, startDeviceLogin } from "../agents/index.ts";
-import type { PendingAuth } from "./auth-challenge.ts";
+import { type PendingAuth, unselected } from "./auth-challenge.ts";
 import type { RunContext } from "./context.ts";
 import { inHand } from "./move-on.ts";
 import { runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { completeLogin } from "./sign-in.ts";
+import { completeLogin, tellChallenge } from "./sign-in.ts";
 
 /** Logins by device code that runs wait for: the CLI's own, each a process that polls until somebody has confirmed. */
 export interface DeviceLogins {
   /** Starts the login of a waiting run, in place of one that is under way. Its challenge is told when the CLI has it. */
   start(run: RunRecord, auth: PendingAuth): void;
+  /** Ends the one of a run, if there is one: another way was selected. */
+  end(id: string): void;
   /** Ends all of them. */
   stop(): void;
 }
@@ -36,27 +38,33 @@ export function createDeviceLogins(context: RunContext, scheduler: Scheduler): D
       timeoutMs: Math.max(0, Date.parse(auth.expires_at) - Date.now()),
     });
     const challenge = await login.challenge;
-    await ifAwaited(id, auth, (now) => amend(now, { ...challenge, last_error: null }));
+    await ifAwaited(id, auth, controller.signal, (now, awaited) =>
+      amend(now, { ...awaited, ...challenge, last_error: null }),
+    );
     const { ok, error } = await login.done;
     if (!ok) throw new Error(error ?? "The login was not completed.");
-    await ifAwaited(id, auth, (now) => completeLogin(context, scheduler, now, "device_code"));
+    await ifAwaited(id, auth, controller.signal, (now) =>
+      completeLogin(context, scheduler, now, "device_code"),
+    );
   }
 
-  /** Under the run's lock, and only while it waits for this very login. */
-  async function ifAwaited(id: string, auth: PendingAuth, act: (run: RunRecord) => Promise<void>) {
+  /** Under the run's lock, and only while it waits for this very login and nobody has ended it. */
+  async function ifAwaited(
+    id: string,
+    auth: PendingAuth,
+    signal: AbortSignal,
+    act: (run: RunRecord, awaited: PendingAuth) => Promise<void>,
+  ) {
     await context.locked(id, async () => {
       const run = await context.store.get(id);
-      if (run.pending_auth?.auth_session_id === auth.auth_session_id) await act(run);
+      const { pending_auth } = run;
+      if (!signal.aborted && pending_auth?.auth_session_id === auth.auth_session_id)
+        await act(run, pending_auth);
     });
   }
 
-  async function amend(run: RunRecord, fields: Partial<PendingAuth>): Promise<void> {
-    if (run.pending_auth === null) return;
-    const pending_auth: PendingAuth = { ...run.pending_auth, ...fields };
-    await inHand(context, scheduler, run, (progress) =>
-      progress.amend({ pending_auth }, { type: "auth.challenge.updated", data: pending_auth }),
-    );
-  }
+  const amend = (run: RunRecord, auth: PendingAuth) =>
+    inHand(context, scheduler, run, (progress) => tellChallenge(progress, auth));
 
   return {
     start(run, auth) {
@@ -74,8 +82,8 @@ export function createDeviceLogins(context: RunContext, scheduler: Scheduler): D
         .catch(async (error: unknown) => {
           if (controller.signal.aborted) return;
           const last_error = error instanceof Error ? error.message : String(error);
-          await ifAwaited(id, auth, (now) =>
-            amend(now, { phase: "method_selection", auth_url: null, user_code: null, last_error }),
+          await ifAwaited(id, auth, controller.signal, (now, awaited) =>
+            amend(now, unselected(awaited, last_error)),
           );
         })
         .catch((error: unknown) => context.log.error({ err: error, run: id }, "a login could not be told of"))
@@ -84,6 +92,7 @@ export function createDeviceLogins(context: RunContext, scheduler: Scheduler): D
           if (underWay.get(id) === controller) underWay.delete(id);
         });
     },
+    end: (id) => underWay.get(id)?.abort(),
     stop() {
       for (const controller of underWay.values()) controller.abort();
     },

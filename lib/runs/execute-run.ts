@@ -2,6 +2,7 @@ import type { Agent, Installation } from "../agents/index.ts";
 import { RunnerError } from "../errors.ts";
 import { buildContinuePrompt, buildRepairPrompt, toStrictSchema } from "../skills/index.ts";
 import { mediumFailure } from "../storage/index.ts";
+import { shown } from "./agent-events.ts";
 import { ask, questionIn } from "./ask.ts";
 import { attemptTurn } from "./attempt-turn.ts";
 import type { PendingAuth } from "./auth-challenge.ts";
@@ -14,8 +15,8 @@ import { doneMarker } from "./question.ts";
 import type { Resume, RunError, RunRecord } from "./record.ts";
 import type { RunProgress } from "./run-progress.ts";
 import { emptyResult, type RunResult } from "./run-result.ts";
-import { fresh, layOut } from "./run-skill.ts";
-import { askForLogin } from "./sign-in.ts";
+import { fresh, goesOn, layOut } from "./run-skill.ts";
+import { askForLogin, credentialsOf } from "./sign-in.ts";
 import { RunStopped } from "./stop-reason.ts";
 import type { TurnOutcome } from "./turn.ts";
 import { authWaitSeconds } from "./wait-times.ts";
@@ -24,7 +25,8 @@ import { authWaitSeconds } from "./wait-times.ts";
 export type RunEnd =
   | { kind: "ended"; result: RunResult }
   | { kind: "asks"; pending: PendingInteraction }
-  | { kind: "needs_login"; pending: PendingAuth; resume: Resume }
+  /** `credentials`: what the agent's logins looked like before it was refused. */
+  | { kind: "needs_login"; pending: PendingAuth; resume: Resume; credentials: string | null }
   | { kind: "interrupted" };
 
 /**
@@ -48,9 +50,15 @@ export async function executeRun(
 async function carryOut(context: RunContext, progress: RunProgress, stop: AbortController): Promise<RunEnd> {
   const { run, paths } = progress;
   const agent = context.engines.get(run.engine);
-  const skill = await layOut(context, run, paths, agent);
+  const { skill, config } = await layOut(context, run, paths, agent);
   if (skill.errors.length > 0)
     return fail({ code: "SKILL_INVALID", message: "The skill was broken after the job was accepted." });
+  if (goesOn(run) && skill.hash !== run.skill_hash)
+    return fail({
+      code: "SKILL_REPLACED",
+      message:
+        "The skill was replaced while the job was cut off, in the middle of its work. Send the job again.",
+    });
   const installation = await context.engines.installed(run.engine, fresh);
   const { execution_mode: mode } = run.runtime_options;
   progress.note({
@@ -67,8 +75,12 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
   let prompt = run.resume?.prompt ?? firstPrompt(skill, agent, run, paths.workspace);
   for (let repairs = 0; ; repairs++) {
     const asked = progress.run.session_id;
+    const mayWait = authWaitSeconds(context, run) > 0;
+    // Before the turn: a login that somebody makes while it is refused is news.
+    const credentials = mayWait ? await credentialsOf(context, run) : null;
     const outcome = await attemptTurn(context, progress, {
       skill,
+      config,
       agent,
       installation,
       strict,
@@ -76,12 +88,13 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
       stop,
     });
     const failure = judgeTurn(outcome, stop.signal, agent.id, asked);
-    if (failure?.code === "AUTH_REQUIRED" && authWaitSeconds(context, run) > 0) {
+    if (failure?.code === "AUTH_REQUIRED" && mayWait) {
       const again = outcome.worked
         ? { session_id: progress.run.session_id, prompt: buildContinuePrompt() }
         : { session_id: asked, prompt: asked === null ? null : prompt };
       const pending = askForLogin(context, progress.run, agent, installation, failure.message);
-      return { kind: "needs_login", pending, resume: { cause: "auth", reply: null, auth: null, ...again } };
+      const resume: Resume = { cause: "auth", reply: null, auth: null, ...again };
+      return { kind: "needs_login", pending, resume, credentials };
     }
     if (failure) return stopped(failure, stop.signal);
     const question = mode === "interactive" ? questionIn(outcome) : null;
@@ -142,7 +155,7 @@ function repairVerdict(
 }
 
 function succeed(progress: RunProgress, answer: Convergence, outcome: TurnOutcome, repairs: number): RunEnd {
-  progress.tell({ type: "assistant.message.final", data: { text: outcome.summary.finalText } });
+  progress.tell({ type: "assistant.message.final", data: shown(outcome.summary.finalText) });
   if (repairs > 0)
     progress.warn(
       "OUTPUT_SCHEMA_REPAIR_CONVERGED",

@@ -18,19 +18,29 @@ export async function finish(
   const result = keepResult(context, progress, wanted);
   const status = result.status === "success" ? "succeeded" : result.status;
   const key = status === "succeeded" ? cacheKey(progress.run) : null;
-  // Before the end is told: who sees it may ask the same again at once, and finds no secret left.
   const { request_id: id } = progress.run;
-  const remembered = key === null ? undefined : context.cache.remember(key, id);
-  // Neither may keep the run from ending.
-  for (const done of await Promise.allSettled([remembered, context.secrets.forget(id)])) {
-    if (done.status === "rejected")
-      context.log.warn({ err: done.reason, run: id }, "a run's end was not tidied up");
-  }
+  // May not keep the run from ending.
+  const tidied = (task: Promise<void>) =>
+    task.catch((error: unknown) =>
+      context.log.warn({ err: error, run: id }, "a run's end was not tidied up"),
+    );
+  // Before the end is told: who sees it may ask the same again at once.
+  if (key !== null) await tidied(context.cache.remember(key, id));
   const { paths } = progress;
   const { trigger = triggers[status], resume = null } = how;
   const waitsForNothing = { pending: null, pending_auth: null, credentials_seen: null, resume };
-  await progress.become(status, trigger, { error: result.error, ...waitsForNothing }, () =>
-    syncResult(paths.result, paths.workspace, result),
+  await progress.become(
+    status,
+    trigger,
+    { error: result.error, ...waitsForNothing },
+    {
+      // An answer must be there for whoever is told of it; an end without one is in the record alone.
+      ...(result.status === "success"
+        ? { alongside: () => syncResult(paths.result, paths.workspace, result) }
+        : {}),
+      // Not before: a run whose end a crash took back goes on, and needs them.
+      whenStored: () => tidied(context.secrets.forget(id)),
+    },
   );
 }
 

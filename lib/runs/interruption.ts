@@ -24,7 +24,9 @@ export function afterInterruption(
   const crashes = run.crashes + (cause === "crash" ? 1 : 0);
   if (crashes > settings.maxRestarts || settings.maxRestarts === 0) return null;
   if (!worked) return { resume: run.resume, crashes };
-  if (run.session_id === null || !engines.get(run.engine).capabilities.resume) return null;
+  // Its engine may not be configured any more.
+  const canResume = engines.ids.includes(run.engine) && engines.get(run.engine).capabilities.resume;
+  if (run.session_id === null || !canResume) return null;
   const resume: Resume = {
     cause: "restart",
     session_id: run.session_id,

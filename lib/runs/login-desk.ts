@@ -7,7 +7,7 @@ import { inHand } from "./move-on.ts";
 import type { RunRecord } from "./record.ts";
 import type { UploadedFile } from "./reply-files.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { completeLogin } from "./sign-in.ts";
+import { completeLogin, tellChallenge } from "./sign-in.ts";
 import { assertAccepting } from "./submit.ts";
 
 /** What a caller does about the login that a job waits for. */
@@ -46,6 +46,8 @@ export function createLoginDesk(
     const variable = keyVariable(context.engines.get(run.engine), run.provider_id);
     if (variable === null) throw invalid(`The ${run.engine} CLI takes no key.`, "/submission/kind");
     if (value.trim() === "") throw invalid("The key is empty.", "/submission/value");
+    // No environment takes a NUL, and no key has any of the others.
+    if (/\p{Cc}/u.test(value.trim())) throw invalid("The key holds control characters.", "/submission/value");
     const env = await context.secrets.read(run.request_id);
     await context.secrets.keep(run.request_id, { ...env, [variable]: value.trim() });
   }
@@ -68,9 +70,8 @@ export function createLoginDesk(
       input_kind: method.method === "api_key" ? "api_key" : method.method === "import_files" ? "files" : null,
       accepts_chat_input: method.method === "api_key",
     };
-    await inHand(context, scheduler, run, (progress) =>
-      progress.amend({ pending_auth }, { type: "auth.challenge.updated", data: pending_auth }),
-    );
+    deviceLogins.end(run.request_id);
+    await inHand(context, scheduler, run, (progress) => tellChallenge(progress, pending_auth));
     if (method.method === "device_code") deviceLogins.start(run, pending_auth);
   }
 

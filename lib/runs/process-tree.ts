@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { environmentOf, processIds } from "./process-files.ts";
+import { environmentOf, processIds, processStat } from "./process-files.ts";
 
 export interface KillGraces {
   /** Milliseconds between TERM and KILL. */
@@ -43,14 +43,17 @@ async function groupGone(leader: number, withinMs: number): Promise<boolean> {
  * Kills every process in whose environment `variable` has a value that `isOurs`, wherever it moved to: a child that
  * called setsid(2) left the group but kept its environment. Sweeps /proc until two sweeps in a row find nothing,
  * because one snapshot misses what is born during it. Resolves with how many were killed; 0 where there is no /proc.
+ * @param since clock ticks since boot: processes that began before are not looked into
+ * @param enough sweeps in a row that find nothing
  */
 export async function sweepByEnvironment(
   variable: string,
   isOurs: (value: string) => boolean,
+  { since = 0, enough = 2 }: { since?: number; enough?: number } = {},
 ): Promise<number> {
   let killed = 0;
-  for (let emptySweeps = 0, sweeps = 0; emptySweeps < 2 && sweeps < 100; sweeps++) {
-    const found = await processesWith(variable, isOurs);
+  for (let emptySweeps = 0, sweeps = 0; emptySweeps < enough && sweeps < 100; sweeps++) {
+    const found = await processesWith(variable, isOurs, since);
     for (const pid of found) {
       try {
         process.kill(pid, "SIGKILL");
@@ -66,10 +69,16 @@ export async function sweepByEnvironment(
 }
 
 /** Process ids whose environment has the variable with such a value; zombies (which have none) and ourselves left out. */
-async function processesWith(variable: string, isOurs: (value: string) => boolean): Promise<number[]> {
+async function processesWith(
+  variable: string,
+  isOurs: (value: string) => boolean,
+  since: number,
+): Promise<number[]> {
   const found: number[] = [];
   for (const pid of processIds("/proc")) {
     if (pid === process.pid) continue;
+    // Its environment takes longer to read than this.
+    if (since > 0 && (processStat("/proc", pid)?.start ?? 0) < since) continue;
     const entries = await environmentOf("/proc", pid);
     const entry = entries.find((candidate) => candidate.startsWith(`${variable}=`));
     if (entry !== undefined && isOurs(entry.slice(variable.length + 1))) found.push(pid);

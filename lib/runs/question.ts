@@ -14,6 +14,9 @@ export const doneMarker = "__SKILL_DONE__";
 /** Longest question that is shown, in characters; the logs hold the whole of it. */
 const maxPrompt = 32 * 1024;
 const maxOptions = 100;
+/** Most of what an agent says beside its question, in characters of JSON, and how deep it may be nested. */
+const maxHints = 64 * 1024;
+const maxDepth = 32;
 
 const named = z.string().min(1).max(2_000);
 const hints = z.record(z.string(), z.unknown());
@@ -37,18 +40,29 @@ export function openQuestion(text: string): Question {
 
 /** Lenient: an agent that asks in a clumsy way still asks. */
 function questionOf(message: unknown, given: unknown): Question {
-  const ui_hints = hints.safeParse(given).data ?? {};
-  const options = optionsOf(ui_hints.options);
-  const required = z.array(named).safeParse(ui_hints.required_fields).data ?? [];
+  const hinted = hints.safeParse(given).data ?? {};
+  const options = optionsOf(hinted.options);
+  const ui_hints = isModest(hinted) ? hinted : {};
+  const required = z.array(named).max(maxOptions).safeParse(ui_hints.required_fields).data ?? [];
   const text = typeof message === "string" ? message.trim() : "";
   return {
-    kind: kindOf(ui_hints.kind, options),
+    kind: kindOf(hinted.kind, options),
     prompt: text === "" ? "The agent waits for your input." : text.slice(0, maxPrompt),
     options,
     ui_hints,
     required_fields: required,
     context: hints.safeParse(ui_hints.context).data ?? null,
   };
+}
+
+/** Whether it can be kept and shown: JSON can be read that is nested too deep to be written again. */
+function isModest(value: unknown): boolean {
+  return depthFits(value, maxDepth) && (JSON.stringify(value) ?? "").length <= maxHints;
+}
+
+function depthFits(value: unknown, left: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return left > 0 && Object.values(value).every((inner) => depthFits(inner, left - 1));
 }
 
 function kindOf(given: unknown, options: Question["options"]): InteractionKind {
@@ -64,7 +78,7 @@ function optionsOf(given: unknown): Question["options"] {
     if (!isJsonObject(option)) return [];
     const { label, value } = option;
     const shown = named.safeParse(label ?? value).data;
-    return shown === undefined ? [] : [{ label: shown, value: value ?? shown }];
+    return shown === undefined ? [] : [{ label: shown, value: isModest(value) ? (value ?? shown) : shown }];
   });
 }
 

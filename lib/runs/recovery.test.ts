@@ -7,11 +7,12 @@ import { agents } from "../agents/index.ts";
 import { createRecordStore } from "../storage/index.ts";
 import type { RunContext } from "./context.ts";
 import { createEventFeeds } from "./event-feed.ts";
-import { readEvents } from "./event-log.ts";
+import { createKeyedLock } from "./keyed-lock.ts";
 import { runPaths, turnPaths } from "./paths.ts";
+import { readEvents } from "./read-events.ts";
 import { question, recordOf } from "./record.test-support.ts";
 import type { RunRecord } from "./record.ts";
-import { recoverRuns } from "./recovery.ts";
+import { createRecovery } from "./recovery.ts";
 import { createResultCache } from "./result-cache.ts";
 import { openRunProgress, type RunProgress } from "./run-progress.ts";
 import { createRunSecrets } from "./run-secrets.ts";
@@ -27,6 +28,7 @@ afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
 const resources = { peak_memory_mib: 180, peak_processes: 3, peak_threads: 30, peak_descriptors: 80 };
 const feeds = createEventFeeds();
+const quiet = { accepting: () => true, log: { info() {}, warn() {}, error() {} } };
 const interruptedCode = "ORCHESTRATOR_RESTART_INTERRUPTED";
 
 /** A server that stored `run` and was at work on it when it died: `work` is what it had done by then. */
@@ -34,7 +36,7 @@ async function crashed(run: RunRecord, work: (progress: RunProgress, store: RunS
   const records = createRecordStore(memoryDriver());
   const store = createRunStore(records);
   await store.create(run);
-  const progress = await openRunProgress({ store, feeds, dataDir }, run);
+  const progress = await openRunProgress({ store, feeds, dataDir, ...quiet }, run);
   await work(progress, store).catch(() => undefined);
   await progress.close();
 
@@ -48,16 +50,17 @@ async function crashed(run: RunRecord, work: (progress: RunProgress, store: RunS
     store: fresh,
     cache: createResultCache(records),
     secrets: createRunSecrets(dataDir),
-    engines: { get: () => codex },
+    engines: { ids: ["codex"], get: () => codex },
+    locked: createKeyedLock(),
+    ...quiet,
     settings: { maxRestarts: 2 },
-    log: { info() {}, warn() {}, error() {} },
   } as unknown as RunContext;
   const scheduler = {
     admit: (queued: RunRecord) => void admitted.push(queued),
     released: async () => {},
   } as unknown as Scheduler;
   const waiting: Waiting = { watch: (run) => void watched.push(run.request_id), stop() {} };
-  await recoverRuns(context, scheduler, waiting);
+  await createRecovery(context, scheduler, waiting).recover();
   const events = (await readEvents(runPaths(dataDir, run.request_id).events, {})).events;
   const steps = events
     .filter((event) => event.type === "conversation.state.changed")
@@ -112,6 +115,20 @@ test("running, its agent at work in a session: goes on there, and counts its tur
   ]);
 });
 
+test("running, with more told since than is looked at first: its last step is found all the same", async () => {
+  const { steps } = await crashed(recordOf("queued"), async (progress) => {
+    await running(progress);
+    progress.note({ session_id: "thread" });
+    void progress.jot();
+    const text = "x".repeat(30_000);
+    for (let n = 0; n < 200; n++) progress.relay({ type: "assistant.reasoning", data: { text } }, null);
+  });
+  expect(steps).toEqual([
+    ["queued", "running"],
+    ["running", "queued"],
+  ]);
+});
+
 test.each([
   ["its agent at work in no session", { session_id: null }, {}],
   ["for the third time", { session_id: "thread" }, { crashes: 2 }],
@@ -141,7 +158,7 @@ test("stored to have succeeded, not told: has succeeded, and is told of once", a
     recordOf("queued"),
     async (progress, store) => {
       await running(progress, { resources });
-      const again = await openRunProgress({ store: untold(store), feeds, dataDir }, progress.run);
+      const again = await openRunProgress({ store: untold(store), feeds, dataDir, ...quiet }, progress.run);
       await again.become("succeeded", "turn.succeeded", {});
     },
   );
@@ -158,7 +175,7 @@ test("stored to have succeeded, not told: has succeeded, and is told of once", a
 test("waiting for an answer, not told: waits on, and the question is told", async () => {
   const { run, watched, events, steps } = await crashed(recordOf("queued"), async (progress, store) => {
     await running(progress);
-    const again = await openRunProgress({ store: untold(store), feeds, dataDir }, progress.run);
+    const again = await openRunProgress({ store: untold(store), feeds, dataDir, ...quiet }, progress.run);
     await again.become("waiting_user", "turn.needs_input", { pending: question, interaction_count: 1 });
   });
   expect(run).toMatchObject({ status: "waiting_user", pending: question });
@@ -186,7 +203,7 @@ test("answered, not told: is queued with the answer, and both are told", async (
   const { admitted, events, steps } = await crashed(recordOf("queued"), async (progress, store) => {
     await running(progress);
     await progress.become("waiting_user", "turn.needs_input", { pending: question, interaction_count: 1 });
-    const again = await openRunProgress({ store: untold(store), feeds, dataDir }, progress.run);
+    const again = await openRunProgress({ store: untold(store), feeds, dataDir, ...quiet }, progress.run);
     await again.become("queued", "interaction.reply.accepted", { pending: null, resume });
   });
   expect(admitted).toMatchObject([{ status: "queued", pending: null, resume }]);

@@ -1,5 +1,7 @@
 import { existsSync } from "node:fs";
 import { trackingVariable } from "../agents/index.ts";
+import { RunnerError } from "../errors.ts";
+import { unselected } from "./auth-challenge.ts";
 import type { RunContext } from "./context.ts";
 import { runFailed } from "./finish.ts";
 import { afterInterruption, interrupted } from "./interruption.ts";
@@ -8,6 +10,7 @@ import { sweepByEnvironment } from "./process-tree.ts";
 import type { RunRecord } from "./record.ts";
 import { completeLog, openRunProgress } from "./run-progress.ts";
 import type { Scheduler } from "./scheduler.ts";
+import { tellChallenge } from "./sign-in.ts";
 import { toldSoFar } from "./state-change.ts";
 import { isTerminal } from "./transitions.ts";
 import { turnsOnDisk } from "./turns-on-disk.ts";
@@ -20,40 +23,60 @@ import type { Waiting } from "./waiting.ts";
  * - running: its agent, if one is left, is ended; then what `afterInterruption` says.
  * - waiting_user, waiting_auth: waits on; its time goes on from when it began to wait.
  */
-export async function recoverRuns(
-  context: RunContext,
-  scheduler: Scheduler,
-  waiting: Waiting,
-): Promise<void> {
-  const unfinished = await context.store.unfinished();
-  await context.secrets.forgetAllBut(unfinished);
-  // Whatever still runs for a run of this data directory lost its server.
-  const isOurs = (id: string) => isRunId(id) && existsSync(runPaths(context.dataDir, id).root);
-  await sweepByEnvironment(trackingVariable, isOurs);
-  for (const id of unfinished) {
-    await takeUp(context, scheduler, waiting, id);
-  }
+export interface Recovery {
+  /** Takes up all of them. One that cannot be taken up (a full disk) keeps nobody from starting: it is tried again. */
+  recover(): Promise<void>;
+  /**
+   * Takes a run up that could not be taken up yet; nothing happens for any other. The caller holds the run's lock, and is
+   * about to do something with it.
+   * @throws RunnerError STORAGE_FAILED when that does not work now either
+   */
+  takeUpNow(id: string): Promise<void>;
 }
 
 /** Milliseconds until a run that could not be taken up is tried again. */
 const againMs = 5_000;
 
-// One run that cannot be taken up (a full disk) must not keep the server from starting, nor be lost: it is tried again.
-async function takeUp(
-  context: RunContext,
-  scheduler: Scheduler,
-  waiting: Waiting,
-  id: string,
-): Promise<void> {
-  try {
+export function createRecovery(context: RunContext, scheduler: Scheduler, waiting: Waiting): Recovery {
+  /** Runs that are still to be taken up. */
+  const left = new Set<string>();
+
+  async function takeUp(id: string): Promise<void> {
+    if (!left.has(id)) return;
     await recoverRun(context, scheduler, waiting, id);
-  } catch (error) {
-    context.log.error({ err: error, run: id }, `a run could not be taken up; trying again in ${againMs} ms`);
-    const again = () => {
-      if (context.accepting()) void context.locked(id, () => takeUp(context, scheduler, waiting, id));
-    };
-    setTimeout(again, againMs).unref();
+    left.delete(id);
   }
+
+  async function keepTrying(id: string): Promise<void> {
+    await context
+      .locked(id, () => takeUp(id))
+      .catch((error: unknown) => {
+        context.log.error(
+          { err: error, run: id },
+          `a run could not be taken up; trying again in ${againMs} ms`,
+        );
+        setTimeout(() => context.accepting() && void keepTrying(id), againMs).unref();
+      });
+  }
+
+  return {
+    async recover() {
+      const unfinished = await context.store.unfinished();
+      await context.secrets.forgetAllBut(unfinished);
+      // Whatever still runs for a run of this data directory lost its server.
+      const isOurs = (id: string) => isRunId(id) && existsSync(runPaths(context.dataDir, id).root);
+      await sweepByEnvironment(trackingVariable, isOurs);
+      for (const id of unfinished) left.add(id);
+      for (const id of unfinished) await keepTrying(id);
+    },
+    async takeUpNow(id) {
+      if (!left.has(id)) return;
+      await takeUp(id).catch((error: unknown) => {
+        const message = "The job could not be taken up after the server's restart. Try again in a moment.";
+        throw new RunnerError("STORAGE_FAILED", message, { cause: error, retryAfterSeconds: 5 });
+      });
+    },
+  };
 }
 
 async function recoverRun(
@@ -74,7 +97,23 @@ async function recoverRun(
     const reason = "The server was restarted while the job was waiting.";
     const recovered: RunRecord = { ...run, ...recoveredAs("recovered_waiting", reason) };
     await context.store.show(recovered);
-    waiting.watch(recovered);
+    waiting.watch(await withoutDeviceLogin(context, recovered));
+  }
+}
+
+/** A login by device code ended with the server that had begun it: its code is worth nothing any more. */
+async function withoutDeviceLogin(context: RunContext, run: RunRecord): Promise<RunRecord> {
+  const { pending_auth } = run;
+  if (pending_auth?.auth_method !== "device_code") return run;
+  const progress = await openRunProgress(context, run);
+  try {
+    await tellChallenge(
+      progress,
+      unselected(pending_auth, "The server was restarted. Select the login again."),
+    );
+    return progress.run;
+  } finally {
+    await progress.close();
   }
 }
 

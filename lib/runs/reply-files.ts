@@ -1,4 +1,4 @@
-import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, lstat, mkdir, rm, writeFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { type Issue, RunnerError } from "../errors.ts";
 import { syncFiles } from "../storage/index.ts";
@@ -6,7 +6,7 @@ import type { RunContext } from "./context.ts";
 import type { PendingInteraction, ReplyFile } from "./interaction.ts";
 import { type RunPaths, replyFolder, runPaths } from "./paths.ts";
 import { slotsOf } from "./question.ts";
-import { pendingOf, takeReply } from "./reply.ts";
+import { pendingOf, type Reply, takeReply } from "./reply.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { sha256OfFile } from "./sha256.ts";
 
@@ -48,25 +48,19 @@ export async function takeFiles(
   const { interaction_id, idempotency_key, message } = reply;
   const paths = runPaths(context.dataDir, id);
   const receipt = context.newId();
-  let stored: string | null = null;
+  // Once they are stored they stay, also when the reply is not taken: its record may be on disk for all that.
   const tell = async (pending: PendingInteraction) => {
     checkSlots(pending, reply);
-    stored = replyFolder(paths, interaction_id, receipt).absolute;
-    return storeFiles(paths, pending, receipt, bound, message);
+    try {
+      return await storeFiles(paths, pending, receipt, bound, message);
+    } catch (error) {
+      const { absolute } = replyFolder(paths, interaction_id, receipt);
+      await rm(absolute, { recursive: true, force: true }).catch(() => undefined);
+      throw error;
+    }
   };
-  try {
-    await takeReply(
-      context,
-      scheduler,
-      id,
-      { interaction_id, idempotency_key, response: message },
-      content,
-      tell,
-    );
-  } catch (error) {
-    if (stored !== null) await rm(stored, { recursive: true, force: true }).catch(() => undefined);
-    throw error;
-  }
+  const told: Reply = { interaction_id, idempotency_key, response: message };
+  await takeReply(context, scheduler, id, told, content, tell);
 }
 
 /**
@@ -132,6 +126,7 @@ async function storeFiles(
   message: string | null,
 ): Promise<{ prompt: string; files: ReplyFile[] }> {
   const { absolute, relative } = replyFolder(paths, pending.interaction_id, receipt);
+  await dropLinks(paths.workspace, relative);
   await mkdir(absolute, { recursive: true });
   const stored: { slot: string; name: string; path: string; bytes: number; sha256: string }[] = [];
   for (const [index, { slot, name, bytes, source, sha256 }] of bound.entries()) {
@@ -145,6 +140,17 @@ async function storeFiles(
   const lines = stored.map(({ slot, path }) => `- ${slot}: ${path}`);
   const prompt = `${message ?? "Here are the files."}\n\nFiles (paths relative to the current folder):\n${lines.join("\n")}\n`;
   return { prompt, files: stored.map(({ slot, name, bytes }) => ({ slot, name, bytes })) };
+}
+
+/** Takes away what the agent may have put in the way: a link would lead out of its workspace. */
+async function dropLinks(workspace: string, relative: string): Promise<void> {
+  let at = workspace;
+  for (const name of relative.split("/")) {
+    at = join(at, name);
+    const found = await lstat(at).catch(() => null);
+    if (found === null) return;
+    if (!found.isDirectory()) await rm(at);
+  }
 }
 
 /** What a file may be called on disk and in a prompt: letters, digits, and its extension. */

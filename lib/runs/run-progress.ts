@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { allDone } from "./all-done.ts";
 import type { RunContext } from "./context.ts";
 import { type EventLog, openEventLog, type RawRef } from "./event-log.ts";
@@ -21,25 +22,38 @@ export interface RunProgress {
   /** Whether anything was jotted down since the run was last stored. */
   readonly jotted: boolean;
   /**
-   * Called again with the same status after a failure, it goes on where it failed: nothing is stored or told twice.
-   * @param alongside makes durable what belongs to the step; it runs beside the write of the record
+   * Called again with the same status after a failure, it goes on where it failed: nothing is stored or told twice. A step
+   * that is stored counts: it is tried for as long as it takes (or the server lives) to tell it, so that nobody hears of a
+   * failure, or goes another way, behind which it comes true after a crash.
    * @throws RunnerError JOB_STATE_CONFLICT for a step the state machine does not have
    */
   become(
     status: RunStatus,
     trigger: string,
     fields?: Partial<Omit<RunRecord, "status">>,
-    alongside?: () => Promise<void>,
+    also?: StepExtras,
   ): Promise<void>;
   /** Changes fields of a run that waits, durably, and tells of it: its status stays. */
   amend(fields: Partial<Omit<RunRecord, "status">>, event: ToldEvent): Promise<void>;
-  /** @param raw the bytes of the agent's output that it was read from */
-  tell(event: ToldEvent, raw?: RawRef | null): void;
+  tell(event: ToldEvent): void;
+  /**
+   * Tells what the agent said, as long as the log has room for it.
+   * @param raw the bytes of the agent's output that it was read from
+   */
+  relay(event: ToldEvent, raw: RawRef | null): void;
   warn(code: string, message: string): void;
   close(): Promise<void>;
 }
 
-/** Most that agents' events may take in a run's log, in bytes. */
+/** What belongs to a step beside its record. */
+export interface StepExtras {
+  /** Makes durable what the record speaks of; runs beside its write. */
+  alongside?(): Promise<void>;
+  /** Runs when the step is durable, before anybody hears of it. Never rejects. */
+  whenStored?(): Promise<void>;
+}
+
+/** Size of a run's log from which on its agents are no longer relayed, in bytes. */
 const maxEventBytes = 64 * 1024 * 1024;
 const eventsCut = {
   code: "EVENTS_CUT",
@@ -53,8 +67,10 @@ interface Step {
   told: boolean;
 }
 
+export type ProgressParts = Pick<RunContext, "store" | "feeds" | "dataDir" | "accepting" | "log">;
+
 export async function openRunProgress(
-  { store, feeds, dataDir }: Pick<RunContext, "store" | "feeds" | "dataDir">,
+  { store, feeds, dataDir, accepting, log }: ProgressParts,
   record: RunRecord,
 ): Promise<RunProgress> {
   let run = record;
@@ -63,13 +79,23 @@ export async function openRunProgress(
   const events: EventLog = await openEventLog(paths.events, { runId, engine }, (lines) =>
     feeds.publish(runId, lines),
   );
-  let full = false;
-  // A CLI that never stops talking fills its own log, not the disk: states are still told, and the logs hold the rest.
   const tell = (event: ToldEvent, raw: RawRef | null = null) => {
-    if (full) return;
-    full = events.bytes > maxEventBytes;
-    if (full) events.append({ type: "diagnostic.warning", data: eventsCut }, metaOf(run));
-    else events.append(event, metaOf(run), raw);
+    events.append(event, metaOf(run), raw);
+  };
+  const warn = (code: string, message: string) => {
+    run = { ...run, warnings: [...run.warnings, { code, message }] };
+    tell({ type: "diagnostic.warning", data: { code, message } });
+  };
+  const untilFlushed = async () => {
+    for (let waitMs = 100; ; waitMs = Math.min(waitMs * 2, 5_000)) {
+      try {
+        return await events.flushed();
+      } catch (error) {
+        if (!accepting()) throw error;
+        log.error({ err: error, run: runId }, `a step could not be told; trying again in ${waitMs} ms`);
+        await sleep(waitMs, undefined, { ref: false });
+      }
+    }
   };
   let step: Step | null = null;
   let jotting: Promise<void> | null = null;
@@ -79,6 +105,12 @@ export async function openRunProgress(
     },
     paths,
     tell,
+    relay(event, raw) {
+      // A CLI that never stops talking fills its own log, not the disk: the logs hold the rest.
+      if (events.bytes <= maxEventBytes) tell(event, raw);
+      else if (!run.warnings.some(({ code }) => code === eventsCut.code))
+        warn(eventsCut.code, eventsCut.message);
+    },
     note(fields) {
       run = { ...run, ...fields };
     },
@@ -91,19 +123,23 @@ export async function openRunProgress(
       jotting = jotting === null ? write() : jotting.then(write);
       return jotting;
     },
-    async become(status, trigger, fields = {}, alongside = async () => undefined) {
+    async become(status, trigger, fields = {}, { alongside, whenStored } = {}) {
+      if (step !== null && step.run.status !== status) step = null;
       step ??= { run: nextOf(run, status, trigger, fields), stored: false, told: false };
       // What the agent said before is in the log by the time that the record says it is over.
       await Promise.all([events.flushed(), jotting]);
       // The record first: a step that was told was stored. Only the step to running is told alone, as it comes with every
       // run and need not cost a trip to the disk. After a crash, recovery completes whichever is behind.
-      if (!step.stored && status !== "running") await allDone([store.write(step.run), alongside()]);
+      if (!step.stored && status !== "running") {
+        await allDone([store.write(step.run), alongside?.()]);
+        await whenStored?.();
+      }
       step.stored = true;
       if (!step.told) {
         for (const event of describeStep(step.run, run.status)) events.append(event, metaOf(step.run));
       }
       step.told = true;
-      await events.flushed();
+      await untilFlushed();
       // Last: whoever sees the new status finds the whole story behind it.
       run = step.run;
       step = null;
@@ -118,10 +154,7 @@ export async function openRunProgress(
       await events.flushed();
       await store.show(run);
     },
-    warn(code, message) {
-      run = { ...run, warnings: [...run.warnings, { code, message }] };
-      tell({ type: "diagnostic.warning", data: { code, message } });
-    },
+    warn,
     close: () => events.close(),
   };
 }

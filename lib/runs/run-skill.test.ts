@@ -45,7 +45,7 @@ test("a skill that is replaced while a job begins is copied as the job saw it", 
   };
   const run = recordOf("running");
   const paths = runPaths(folder, run.request_id);
-  const skill = await layOut({ skills, locked, engines: { ids: ["codex"] } }, run, paths, codex);
+  const { skill } = await layOut({ skills, locked, engines: { ids: ["codex"] } }, run, paths, codex);
 
   const copied = await readFile(join(paths.workspace, codex.skillsFolder, "s/version.txt"), "utf8");
   expect({ seen: skill.manifest.version, copied }).toEqual({ seen: "1.0.0", copied: "1.0.0" });

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { rename, rm } from "node:fs/promises";
+import { readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Agent } from "../agents/index.ts";
 import { copyPackage, readSkillFolder, type Skill, skillLock } from "../skills/index.ts";
@@ -18,18 +18,30 @@ export function packageOfRun(paths: RunPaths, skillId: string): string {
   return join(paths.root, "skill", skillId);
 }
 
+/** Whether its agent's session goes on, in the workspace of before. */
+export function goesOn({ resume }: RunRecord): boolean {
+  return resume !== null && resume.session_id !== null;
+}
+
+/** What a run is carried out with. */
+export interface LaidOut {
+  skill: Skill;
+  /** The skill's own settings for the agent, as text. */
+  config: string | null;
+}
+
 /**
  * The skill of a run as it is now, with a workspace laid out for it when it is not broken. No install replaces it in between.
  * @throws RunnerError SKILL_NOT_FOUND
  */
-export function layOut(context: SkillParts, run: RunRecord, paths: RunPaths, agent: Agent): Promise<Skill> {
+export function layOut(context: SkillParts, run: RunRecord, paths: RunPaths, agent: Agent): Promise<LaidOut> {
   return context.locked(skillLock(run.skill_id), async () => {
     const skill = await skillOfRun(context, run, paths);
+    if (skill.errors.length > 0) return { skill, config: null };
     // What an agent's session goes on with lies there already.
-    const goesOn = run.resume !== null && run.resume.session_id !== null;
-    if (skill.errors.length === 0 && !goesOn)
+    if (!goesOn(run))
       await prepareWorkspace(paths, { skill, agent, mode: run.runtime_options.execution_mode });
-    return skill;
+    return { skill, config: await skillConfig(skill, agent) };
   });
 }
 
@@ -50,4 +62,11 @@ async function skillOfRun(context: SkillParts, run: RunRecord, paths: RunPaths):
   await copyPackage(skill, join(copying, skill.id));
   await rename(copying, join(paths.root, "skill"));
   return readSkillFolder(own, options);
+}
+
+/** The skill's own config file for this agent: the one `engine_configs` names, or the agent's usual name in assets/. */
+async function skillConfig(skill: Skill, agent: Agent): Promise<string | null> {
+  const path = skill.manifest.engine_configs?.[agent.id] ?? `assets/${agent.skillConfigFile}`;
+  if (!skill.files.includes(path)) return null;
+  return readFile(join(skill.dir, path), "utf8");
 }

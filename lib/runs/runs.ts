@@ -5,15 +5,16 @@ import type { JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
 import { describeAuth, describePending, describeRun, summarizeRun } from "./describe-run.ts";
 import { createDeviceLogins } from "./device-logins.ts";
-import { type EventRange, type RunEvent, readEvents } from "./event-log.ts";
+import type { RunEvent } from "./event-log.ts";
 import { finish } from "./finish.ts";
 import { type Follower, follow } from "./follow.ts";
 import { type LogRange, type LogRangeRequest, readLogRange } from "./log-range.ts";
 import { createLoginDesk, type LoginAnswer } from "./login-desk.ts";
 import { inHand } from "./move-on.ts";
 import { type RunPaths, repliesFolder, runPaths } from "./paths.ts";
+import { type EventRange, readEvents } from "./read-events.ts";
 import type { RunRecord } from "./record.ts";
-import { recoverRuns } from "./recovery.ts";
+import { createRecovery } from "./recovery.ts";
 import { type Reply, replyText, takeReply } from "./reply.ts";
 import { assertAwaitsReply, type FileReply, takeFiles, type UploadedFile } from "./reply-files.ts";
 import { type CleanupCount, cleanUpAll, dropExpired, removeRun } from "./retention.ts";
@@ -106,7 +107,16 @@ export function createRuns(context: RunContext): Runs {
   const waiting: Waiting = createWaiting(context, scheduler);
   const deviceLogins = createDeviceLogins(context, scheduler);
   const loginDesk = createLoginDesk(context, scheduler, deviceLogins);
-  const { store, dataDir, locked } = context;
+  const recovery = createRecovery(context, scheduler, waiting);
+  /** Aborts when nothing will happen to any job any more. */
+  const closing = new AbortController();
+  const { store, dataDir } = context;
+  /** What is done to one job is done one after the other, and never before the job was taken up after a restart. */
+  const locked = <T>(id: string, task: () => Promise<T>): Promise<T> =>
+    context.locked(id, async () => {
+      await recovery.takeUpNow(id);
+      return task();
+    });
   // A record is never changed, only replaced: its description is made once.
   const statuses = new WeakMap<RunRecord, ReturnType<typeof describeRun>>();
   const described = (run: RunRecord) => {
@@ -139,7 +149,7 @@ export function createRuns(context: RunContext): Runs {
       key === undefined
         ? submit(context, scheduler, request)
         : context.idempotency.once(key, request, store, (id) => submit(context, scheduler, request, id)),
-    settled: (id, ms, signal) => settled(context, id, ms, signal),
+    settled: (id, ms, signal) => settled(context, id, ms, [signal, closing.signal]),
     assertAwaitsUpload: async (id) => assertAwaitsUpload(await store.get(id)),
     upload: (id, files, limits) => locked(id, () => acceptUpload(context, scheduler, id, files, limits)),
     status(id) {
@@ -198,10 +208,13 @@ export function createRuns(context: RunContext): Runs {
     async cancel(id) {
       await store.get(id);
       const stop = () => scheduler.stop(id, new RunStopped("cancel", "The job was canceled."));
-      // An upload that was just being taken may have queued the job meanwhile: then it is held after all.
-      const stopped =
-        (await stop()) || (await locked(id, () => withdraw(context, scheduler, id))) || (await stop());
-      const { status } = await store.get(id);
+      let stopped = await stop();
+      let { status } = await store.get(id);
+      // It may have begun to wait in that moment: then nobody holds it. Or it was just queued: then it is held after all.
+      for (let tries = 0; tries < 3 && !isTerminal(status); tries++) {
+        stopped = (await locked(id, () => withdraw(context, scheduler, id))) || (await stop()) || stopped;
+        ({ status } = await store.get(id));
+      }
       if (!isTerminal(status)) {
         assertAccepting(context);
         const message = "The job could not be canceled: its end could not be stored. Try again.";
@@ -232,12 +245,13 @@ export function createRuns(context: RunContext): Runs {
       await context.idempotency.sweep(store, now);
       return removed;
     },
-    recover: () => recoverRuns(context, scheduler, waiting),
+    recover: () => recovery.recover(),
     async shutdown(graceMs) {
       waiting.stop();
       deviceLogins.stop();
       await scheduler.shutdown(graceMs);
       context.feeds.dismiss();
+      closing.abort();
     },
   };
 }

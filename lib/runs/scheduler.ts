@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Reservation } from "../capacity/index.ts";
+import { mediumFailure } from "../storage/index.ts";
 import type { RunContext } from "./context.ts";
 import { executeRun, internalFailure, type RunEnd } from "./execute-run.ts";
 import { finish, runFailed } from "./finish.ts";
@@ -8,7 +9,6 @@ import { stopError } from "./judge.ts";
 import type { RunRecord } from "./record.ts";
 import { openRunProgress, type RunProgress } from "./run-progress.ts";
 import { emptyResult } from "./run-result.ts";
-import { credentialsOf } from "./sign-in.ts";
 import { RunStopped } from "./stop-reason.ts";
 
 /** Takes queued runs through the gate to the end of their attempt. It alone writes the record of a run that it holds. */
@@ -17,6 +17,8 @@ export interface Scheduler {
   start(run: RunRecord, reservation: Reservation): void;
   /** The same for a run that was let in before: a full queue is no reason to lose it now. */
   admit(run: RunRecord): void;
+  /** Whether the run is queued or at work here. */
+  holds(id: string): boolean;
   /** Resolves when a run whose end is told already is let go of: its log is closed a moment later. */
   released(id: string): Promise<void>;
   /** Ends a queued or running run. Resolves when it has ended, or with false when the scheduler does not hold it. */
@@ -38,6 +40,8 @@ export function createScheduler(context: RunContext, onWaiting: (run: RunRecord)
   const start = (run: RunRecord, reservation: Reservation) => {
     // Accepted in the last moment: it is durable, and the next start takes it up.
     if (stopping) return reservation.release();
+    // It has one holder: whoever came first goes on with it.
+    if (held.has(run.request_id)) return reservation.release();
     const entry: Held = { controller: new AbortController(), started: false, done: Promise.resolve() };
     entry.done = carryOut(context, run, reservation, entry).then(
       (waiting) => {
@@ -47,7 +51,7 @@ export function createScheduler(context: RunContext, onWaiting: (run: RunRecord)
       (error: unknown) => {
         context.log.error({ err: error, run: run.request_id }, "a run's end could not be stored");
         held.delete(run.request_id);
-        // It could not be canceled: it goes on to wait for its turn.
+        // It could not be canceled, and nothing of that was stored: it goes on to wait for its turn.
         if (!entry.started) admit(run);
       },
     );
@@ -61,6 +65,7 @@ export function createScheduler(context: RunContext, onWaiting: (run: RunRecord)
   return {
     start,
     admit,
+    holds: (id) => held.has(id),
     released: async (id) => held.get(id)?.done,
     async stop(id, reason) {
       const entry = held.get(id);
@@ -126,11 +131,24 @@ async function attempt(
       return { kind: "ended", result: emptyResult("failed", internalFailure(error)) };
     });
     await learnNeed(context, progress.run, end);
-    await atLast(context, id, () => conclude(context, progress, end));
+    await storeEnd(context, progress, end);
     const { status } = progress.run;
     return status === "waiting_user" || status === "waiting_auth" ? progress.run : null;
   } finally {
     await progress.close();
+  }
+}
+
+/** Stores what an attempt came to, or else why that cannot be stored. */
+async function storeEnd(context: RunContext, progress: RunProgress, end: RunEnd): Promise<void> {
+  const { request_id: id } = progress.run;
+  try {
+    await atLast(context, id, () => conclude(context, progress, end), isPassing);
+  } catch (error) {
+    if (isPassing(error) || !context.accepting()) throw error;
+    context.log.error({ err: error, run: id }, "what a run came to cannot be stored");
+    const message = "What the job came to cannot be stored. The server's log says why.";
+    await atLast(context, id, () => runFailed(context, progress, { code: "RESULT_NOT_STORED", message }));
   }
 }
 
@@ -147,7 +165,7 @@ async function conclude(context: RunContext, progress: RunProgress, end: RunEnd)
     case "needs_login":
       return progress.become("waiting_auth", "auth.required", {
         pending_auth: end.pending,
-        credentials_seen: await credentialsOf(context, progress.run),
+        credentials_seen: end.credentials,
         resume: end.resume,
       });
     case "interrupted": {
@@ -171,12 +189,20 @@ async function learnNeed({ estimates, log }: RunContext, run: RunRecord, end: Ru
     );
 }
 
+const isPassing = (error: unknown) => mediumFailure(error) !== null;
+
 // A full disk must not leave a run in limbo: what it came to is stored when there is space again.
-async function atLast<T>(context: RunContext, run: string, store: () => Promise<T>): Promise<T> {
+async function atLast<T>(
+  context: RunContext,
+  run: string,
+  store: () => Promise<T>,
+  isWorthAnother: (error: unknown) => boolean = () => true,
+): Promise<T> {
   for (let waitMs = 500; ; waitMs = Math.min(waitMs * 2, 5_000)) {
     try {
       return await store();
     } catch (error) {
+      if (!isWorthAnother(error)) throw error;
       context.log.error(
         { err: error, run },
         `a run's state could not be stored; trying again in ${waitMs} ms`,

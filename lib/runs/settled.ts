@@ -18,14 +18,14 @@ export interface Settled {
   pending_auth?: PendingAuth;
 }
 
-/** Waits until a job has ended or waits for somebody, or until `ms` are over or the signal aborts. */
+/** Waits until a job has ended or waits for somebody, or until `ms` are over or one of the signals aborts. */
 export async function settled(
   { store, dataDir }: Pick<RunContext, "store" | "dataDir">,
   id: string,
   ms: number,
-  signal: AbortSignal,
+  signals: readonly AbortSignal[],
 ): Promise<Settled> {
-  const enough = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+  const enough = AbortSignal.any([...signals, AbortSignal.timeout(ms)]);
   const run = await store.until(id, ({ status }) => isTerminal(status) || waitsForSomebody(status), enough);
   const { request_id, cache_hit, status, pending, pending_auth } = run;
   return {

@@ -1,8 +1,9 @@
 import { type Agent, credentialsFingerprint, type Installation, loginMethods } from "../agents/index.ts";
-import type { PendingAuth } from "./auth-challenge.ts";
+import { howToLogIn, type PendingAuth } from "./auth-challenge.ts";
 import type { RunContext } from "./context.ts";
 import { moveOn } from "./move-on.ts";
 import type { RunRecord } from "./record.ts";
+import type { RunProgress } from "./run-progress.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { authWaitSeconds } from "./wait-times.ts";
 
@@ -28,7 +29,7 @@ export function askForLogin(
     auth_method: only?.method ?? null,
     challenge_kind: only?.method ?? null,
     prompt: reason,
-    instructions: methods.map(({ title, instructions }) => `${title}: ${instructions}`).join("\n"),
+    instructions: howToLogIn(methods),
     auth_url: null,
     user_code: null,
     accepts_chat_input: takesKey,
@@ -44,6 +45,11 @@ export function askForLogin(
 /** What an agent's credentials look like now, for `credentials_seen`. */
 export function credentialsOf(context: RunContext, run: RunRecord): Promise<string> {
   return credentialsFingerprint(context.engines.get(run.engine), context.serverEnvironment);
+}
+
+/** Stores and tells how far the login is that a run waits for. */
+export function tellChallenge(progress: RunProgress, pending_auth: PendingAuth): Promise<void> {
+  return progress.amend({ pending_auth }, { type: "auth.challenge.updated", data: pending_auth });
 }
 
 /** Takes a run whose agent is logged in now back into the queue. The caller holds the run's lock. */

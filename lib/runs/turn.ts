@@ -7,6 +7,7 @@ import type { Agent, AgentCommand, AgentEvent, TurnRequest, TurnSummary } from "
 import { startProcess, trackingVariable } from "../agents/index.ts";
 import { boundedLog } from "./bounded-log.ts";
 import { createLineSplitter, type LineBytes } from "./line-splitter.ts";
+import { processStat } from "./process-files.ts";
 import { endProcessGroup, type KillGraces, sweepByEnvironment } from "./process-tree.ts";
 import type { Resources } from "./record.ts";
 import { createTurnReader } from "./turn-reader.ts";
@@ -24,7 +25,7 @@ export interface TurnOptions {
   env: Record<string, string>;
   /** Marks the agent's processes, so that those that left its group are found. */
   runId: string;
-  /** The CLI's sandbox ends its tools with it; without one, tools that moved to a session of their own live on. */
+  /** The CLI's sandbox ends its tools with it; without one, they may still be starting others. */
   sandboxed: boolean;
   /** Where the turn's logs go; their folder exists. */
   logs: { prompt: string; stdout: string; stderr: string };
@@ -93,6 +94,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     reject: false,
     stripFinalNewline: false,
   });
+  const since = child.pid === undefined ? 0 : (processStat("/proc", child.pid)?.start ?? 0);
   const endWatch =
     child.pid === undefined
       ? () => null
@@ -142,7 +144,9 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   signal.removeEventListener("abort", stop);
   if (child.pid !== undefined && ending === undefined) {
     await endProcessGroup(child.pid, options.graces);
-    if (!options.sandboxed) await sweepByEnvironment(trackingVariable, (id) => id === options.runId);
+    // A sandbox ends its tools with it; what the CLI started outside of it (an MCP server) is looked for all the same.
+    const enough = options.sandboxed ? 1 : 2;
+    await sweepByEnvironment(trackingVariable, (id) => id === options.runId, { since, enough });
   }
   await ending;
   if (conversation !== undefined) await Promise.race([conversation, sleep(conversationGraceMs)]);

@@ -76,8 +76,13 @@ export async function acceptUpload(
     const cached = await answerFromCache(context, run);
     if (cached) {
       await place();
-      await context.secrets.forget(id);
-      await become("succeeded", "cache.hit", cached);
+      const whenStored = () =>
+        context.secrets
+          .forget(id)
+          .catch((error: unknown) =>
+            context.log.warn({ err: error, run: id }, "a run's end was not tidied up"),
+          );
+      await become("succeeded", "cache.hit", cached, { whenStored });
       return { request_id: id, cache_hit: true, status: "succeeded", extracted_files: extracted };
     }
     const reservation = await reserve(context, run.engine);

@@ -3,6 +3,7 @@ import { closeSync, fsync, mkdirSync, openSync, renameSync, rmSync, writeFileSyn
 import { mkdir, readdir, readFile, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
+import pLimit from "p-limit";
 import type { Driver } from "unstorage";
 
 export interface AtomicFsOptions {
@@ -174,11 +175,14 @@ function openIfThere(path: string): number | null {
 // Only this waits for the disk. What is around it takes some microseconds, less than a trip through the thread pool.
 const sync = promisify(fsync);
 
+const filesAtOnce = 32;
+
 /** Makes files durable that were written without (fsync(2)), and their names. One that is gone by now is passed over. */
 export async function syncFiles(paths: readonly string[]): Promise<void> {
-  // Side by side: one flush of the disk serves many.
   const folders = [...new Set(paths.map((path) => dirname(path)))];
-  await Promise.all([...paths, ...folders].map(syncPath));
+  // Side by side, as one flush of the disk serves many; not all at once, as each is an open file.
+  const few = pLimit(filesAtOnce);
+  await few.map([...paths, ...folders], syncPath);
 }
 
 function isLitter(name: string, writer: string): boolean {

@@ -57,7 +57,7 @@ export async function startHttp(options: HarnessOptions = {}): Promise<HttpServe
       faults.push(`${message} ${"err" in fields ? fields.err : ""}`),
   };
   const services = { ...harness.services, openApiDocument: () => describeApi(routes) };
-  const server = await listen(createRouter(routes, services, log), "127.0.0.1", 0);
+  const server = await listen(createRouter(routes, services, log).fetch, "127.0.0.1", 0);
   const send: HttpServer["send"] = (method, path, sent = {}) => exchange(server.port, method, path, sent);
   const job = async (body: object) => {
     const answer = await send("POST", "/v1/jobs", { body });

@@ -314,3 +314,34 @@ test("the last 50 are kept, and whatever has not ended", async () => {
   await records.forgetOldest();
   expect(await records.ids()).toEqual([ids[3], ...ids.slice(10)]);
 });
+
+test("a disk that was full for a moment does not keep packages out for ever", async () => {
+  const kept = openRecordStore("fs:", join(await temporaryFolder(), "state"));
+  let full = false;
+  let begin = () => {};
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  const records = {
+    ...kept,
+    write: (...record: Parameters<typeof kept.write>) =>
+      full ? Promise.reject(new Error("ENOSPC")) : kept.write(...record),
+  };
+  const extract = async () => {
+    await begun;
+    throw new Error("no zip");
+  };
+  const { installs, send } = await open({ records, extract });
+  const ids: string[] = [];
+  for (let n = 0; n < 20; n++) ids.push(await send(Buffer.from("x")));
+  expect(() => installs.assertAccepting()).toThrow(expect.objectContaining({ code: "QUEUE_FULL" }));
+  full = true;
+  begin();
+  for (const id of ids) expect((await settled(installs, id)).status).toBe("failed");
+  full = false;
+  expect(() => installs.assertAccepting()).not.toThrow();
+  // What could not be stored is stored when there is room, without another install.
+  const stored = async () =>
+    JSON.stringify(await Promise.all(ids.map((id) => kept.read(`skill_installs:${id}`))));
+  await expect.poll(stored, { timeout: 10_000 }).not.toMatch(/"status":"(queued|running)"/);
+}, 20_000);

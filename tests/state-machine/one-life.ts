@@ -1,9 +1,10 @@
 import { expect } from "vitest";
 import { agents } from "../../lib/agents/index.ts";
 import type { RunContext } from "../../lib/runs/context.ts";
+import { createKeyedLock } from "../../lib/runs/keyed-lock.ts";
 import { question } from "../../lib/runs/record.test-support.ts";
 import type { RunRecord } from "../../lib/runs/record.ts";
-import { recoverRuns } from "../../lib/runs/recovery.ts";
+import { createRecovery } from "../../lib/runs/recovery.ts";
 import { createResultCache } from "../../lib/runs/result-cache.ts";
 import { openRunProgress, type RunProgress } from "../../lib/runs/run-progress.ts";
 import { createRunSecrets } from "../../lib/runs/run-secrets.ts";
@@ -40,7 +41,8 @@ export async function live(disk: MortalDisk, dataDir: string, id: string, acts: 
     store,
     cache: createResultCache(records),
     secrets: createRunSecrets(dataDir),
-    engines: { get: () => codex },
+    engines: { ids: ["codex"], get: () => codex },
+    locked: createKeyedLock(),
     feeds: { publish() {}, dismiss() {} },
     settings: { maxRestarts: 2 },
     // What cannot be taken up is not tried again: the next life does that.
@@ -53,7 +55,7 @@ export async function live(disk: MortalDisk, dataDir: string, id: string, acts: 
     released: async () => {},
   } as unknown as Scheduler;
   const waiting: Waiting = { watch: (run) => void taken.push(run), stop() {} };
-  await recoverRuns(context, scheduler, waiting);
+  await createRecovery(context, scheduler, waiting).recover();
   const stored = await store.get(id);
   const done: Done[] = [];
   const run = taken[0] ?? (stored.status === "created" ? stored : null);

@@ -22,7 +22,8 @@ export interface UploadedCredential {
 const maxBytes = 1024 * 1024;
 
 /**
- * Puts uploaded credential files where the agent's CLI looks for them: all of them, or none. A link is followed, so
+ * Puts uploaded credential files where the agent's CLI looks for them: all of them, or none (a crash
+ * may come in between). A link is followed, so
  * that the file in a mounted folder is replaced. The temporary files are left to the caller.
  * @param environment the server's
  * @returns the names written

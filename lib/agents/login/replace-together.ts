@@ -10,9 +10,13 @@ export interface Replacement {
   content: Uint8Array;
 }
 
+/** Names that start so are files on their way; a crash leaves them behind. */
+export const temporaryPrefix = ".skill-runner-login-";
+
 /**
  * Replaces files, each whole and durably, readable by the owner alone. All are written beside their places before the
- * first is put there; when one cannot be, those before it get back what they held.
+ * first is put there; when one cannot be, those before it get back what they held. A crash between two of them leaves the
+ * one new and the other old: send them again.
  * @throws Error of the system (EACCES, ENOSPC, EROFS ...); its message may hold paths
  */
 export async function replaceTogether(replacements: readonly Replacement[]): Promise<void> {
@@ -47,7 +51,7 @@ async function putBack(path: string, before: Uint8Array | null): Promise<void> {
 async function writeBeside(path: string, content: Uint8Array): Promise<string> {
   const folder = dirname(path);
   await privateFolder(folder);
-  const temporary = join(folder, `.tmp-${randomUUID()}`);
+  const temporary = join(folder, `${temporaryPrefix}${randomUUID()}`);
   const file = await open(temporary, "wx", 0o600);
   try {
     await file.writeFile(content);

@@ -52,6 +52,8 @@ export interface SkillInstallsOptions {
 }
 
 const mostWaiting = 20;
+/** Milliseconds until an end that could not be stored is stored again. */
+const againMs = 5_000;
 
 export function createSkillInstalls(options: SkillInstallsOptions): SkillInstalls {
   const { root, engines, sync, onError } = options;
@@ -63,6 +65,7 @@ export function createSkillInstalls(options: SkillInstallsOptions): SkillInstall
   /** Ends when the last of those that are queued has. */
   let line = Promise.resolve();
   let isStopped = false;
+  let again: NodeJS.Timeout | undefined;
 
   function assertAccepting(): void {
     if (isStopped)
@@ -73,14 +76,11 @@ export function createSkillInstalls(options: SkillInstallsOptions): SkillInstall
           retryAfterSeconds: 5,
         },
       );
-    if (held.size >= mostWaiting)
-      throw new RunnerError(
-        "QUEUE_FULL",
-        `${held.size} packages wait to be installed. Send it again later.`,
-        {
-          retryAfterSeconds: 10,
-        },
-      );
+    const waiting = [...held.values()].filter((record) => !hasEnded(record)).length;
+    if (waiting >= mostWaiting)
+      throw new RunnerError("QUEUE_FULL", `${waiting} packages wait to be installed. Send it again later.`, {
+        retryAfterSeconds: 10,
+      });
   }
 
   function enqueue(record: InstallRecord): void {
@@ -126,8 +126,19 @@ export function createSkillInstalls(options: SkillInstallsOptions): SkillInstall
   }
 
   async function end(ended: InstallRecord): Promise<void> {
-    const unsaved = [...held.values()].filter(hasEnded);
-    for (const record of [...unsaved, ended]) await storeEnd(record).catch(onError);
+    await storeLeftEnds();
+    await storeEnd(ended).catch(later);
+  }
+
+  /** Ends that could not be stored are tried again with the next one, or after a while. */
+  async function storeLeftEnds(): Promise<void> {
+    for (const record of [...held.values()].filter(hasEnded)) await storeEnd(record).catch(later);
+  }
+
+  function later(error: unknown): void {
+    onError(error);
+    clearTimeout(again);
+    again = isStopped ? undefined : setTimeout(storeLeftEnds, againMs).unref();
   }
 
   /** Stored before anything is cleaned up: what is staged tells a start after a crash how far the install came. */

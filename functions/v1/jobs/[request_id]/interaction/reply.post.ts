@@ -44,7 +44,8 @@ export default defineFunction({
       return { request_id, status, accepted: true, mode };
     }
     if (interaction_id === undefined) throw missing("/interaction_id");
-    if (response === undefined || response === null || response === "") throw missing("/response");
+    const isBlank = typeof response === "string" && response.trim() === "";
+    if (response === undefined || response === null || isBlank) throw missing("/response");
     await services.runs.reply(request_id, { interaction_id, response, idempotency_key });
     return { request_id, status: "queued", accepted: true, mode };
   },

@@ -1,0 +1,36 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { codeOf } from "./manager/config-folders.ts";
+
+/** Folders for CLIs that are asked something are called so; the id of the process that asks comes behind it. */
+const prefix = "skill-runner-probe-";
+
+/** Makes an empty folder for as long as a CLI is asked something. The caller removes it. */
+export function makeProbeFolder(): Promise<string> {
+  return mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
+}
+
+/**
+ * Removes the folders that a killed process left behind. To be called before this process asks: a process id may have been
+ * used before. Never rejects.
+ */
+export async function dropProbeLeftovers(): Promise<void> {
+  const names = await readdir(tmpdir()).catch(() => []);
+  const left = names.filter((name) => {
+    const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN;
+    return pid === process.pid || (Number.isInteger(pid) && !isAlive(pid));
+  });
+  await Promise.all(
+    left.map((name) => rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => undefined)),
+  );
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // EPERM: it is somebody else's.
+    return codeOf(error) !== "ESRCH";
+  }
+}
