@@ -66,7 +66,7 @@ export async function readLogRange(
 }
 
 /** @throws RunnerError REQUEST_INVALID */
-export function knownTurn(turn: number, turns: number): number {
+function knownTurn(turn: number, turns: number): number {
   if (turn >= 1 && turn <= Math.max(turns, 1)) return turn;
   throw invalid("turn", `the job has ${turns} turns`);
 }

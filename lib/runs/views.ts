@@ -1,6 +1,5 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { knownTurn } from "./log-range.ts";
 import { type RunPaths, repliesFolder, turnPaths } from "./paths.ts";
 import { readTail } from "./tail.ts";
 
@@ -17,12 +16,9 @@ export interface RunLogs {
   truncated: string[];
 }
 
-/**
- * Prompt and output of a turn (the last one unless named). Empty texts when it has not begun.
- * @throws RunnerError REQUEST_INVALID for a turn there is none of
- */
+/** Prompt and output of a turn (the last one unless named). Empty texts when it has not begun. */
 export async function readLogs(paths: RunPaths, turns: number, wanted?: number): Promise<RunLogs> {
-  const turn = wanted === undefined ? turns : knownTurn(wanted, turns);
+  const turn = wanted ?? turns;
   const files = turnPaths(paths, turn);
   const [prompt, stdout, stderr] = await Promise.all([
     readTail(files.prompt, logBytes),
