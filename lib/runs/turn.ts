@@ -142,12 +142,15 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   const resources = endWatch();
   stall.stop();
   signal.removeEventListener("abort", stop);
-  if (child.pid !== undefined && ending === undefined) {
+  const tidyUp = async () => {
+    if (child.pid === undefined) return;
     await endProcessGroup(child.pid, options.graces);
     // A sandbox ends its tools with it; what the CLI started outside of it (an MCP server) is looked for all the same.
     const enough = options.sandboxed ? 1 : 2;
     await sweepByEnvironment(trackingVariable, (id) => id === options.runId, { since, enough });
-  }
+  };
+  // Whoever asks for its end from now on asks too late: a sweep behind the turn's back would take the next turn's agent.
+  ending ??= tidyUp();
   await ending;
   if (conversation !== undefined) await Promise.race([conversation, sleep(conversationGraceMs)]);
   stderrLines.end();

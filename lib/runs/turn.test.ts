@@ -1,0 +1,47 @@
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, onTestFinished, test } from "vitest";
+import { codex } from "../agents/codex/index.ts";
+import { type Agent, trackingVariable } from "../agents/index.ts";
+import { turnOf } from "../agents/recorded.test-support.ts";
+import { runTurn } from "./turn.ts";
+import { createUsageSampler } from "./usage-sampler.ts";
+
+test("what a turn leaves to be done ends with it: the agent of the run's next turn is not swept away", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "turn-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  // Its process is gone before the conversation is over.
+  const agent: Agent = { ...codex, converse: () => sleep(100) };
+  const runId = `turn-test-${process.pid}`;
+  for (let round = 0; round < 5; round++) {
+    await runTurn({
+      agent,
+      request: turnOf(),
+      executable: "/bin/true",
+      command: { args: [], env: {}, files: {} },
+      prompt: "",
+      cwd: folder,
+      env: { [trackingVariable]: runId },
+      runId,
+      sandboxed: false,
+      logs: { prompt: join(folder, "prompt"), stdout: join(folder, "out"), stderr: join(folder, "err") },
+      signal: new AbortController().signal,
+      graces: { termMs: 100, killMs: 100 },
+      sampler: createUsageSampler(),
+      stallMs: 0,
+      onStall() {},
+      onEvent() {},
+      onRaw() {},
+    });
+    const next = spawn("sleep", ["30"], {
+      env: { ...process.env, [trackingVariable]: runId },
+      stdio: "ignore",
+    });
+    await sleep(150);
+    expect(next.signalCode).toBeNull();
+    next.kill("SIGKILL");
+  }
+});
