@@ -2,7 +2,8 @@ import { defineConfig } from "vitest/config";
 
 /**
  * `unit` needs nothing but node_modules. `real` drives the real agent CLIs, which scripts/real-clis.mjs installs; CI
- * runs it as a step of its own, so that it can never be skipped unseen. `crash` kills servers by the hundred.
+ * runs it as a step of its own, so that it can never be skipped unseen. `crash` kills servers by the hundred. `container`
+ * builds the image and runs it with buildah and podman.
  */
 const exclude = ["**/node_modules/**", "dist/**", "data/**"];
 
@@ -17,7 +18,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["**/*.test.ts"],
-          exclude: [...exclude, "tests/real/**", "tests/crash/**"],
+          exclude: [...exclude, "tests/real/**", "tests/crash/**", "tests/container/**"],
         },
       },
       {
@@ -27,6 +28,10 @@ export default defineConfig({
       {
         extends: true,
         test: { name: "crash", include: ["tests/crash/**/*.test.ts"], exclude, testTimeout: 300_000 },
+      },
+      {
+        extends: true,
+        test: { name: "container", include: ["tests/container/**/*.test.ts"], exclude, testTimeout: 120_000 },
       },
     ],
   },

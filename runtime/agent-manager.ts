@@ -20,8 +20,8 @@ const usage = `Usage: agent_manager.sh [MODE]
   --bootstrap          link the agents' config folders in HOME to SKILL_RUNNER_AGENT_CONFIG_DIR
   --landlock           print LANDLOCK_ENABLED=1 or 0, for the environment of the server
 
-The wanted version is the known-good one, or the one SKILL_RUNNER_ENGINE_VERSIONS names. Every mode ends by writing
-agent_status.json into SKILL_RUNNER_DATA_DIR.`;
+The wanted version is the known-good one, or the one SKILL_RUNNER_ENGINE_VERSIONS names. Every mode but
+--bootstrap ends by writing agent_status.json into SKILL_RUNNER_DATA_DIR.`;
 
 type Mode = "check" | "ensure" | "upgrade" | "upgrade-engine" | "bootstrap" | "landlock";
 const modes: readonly Mode[] = ["check", "ensure", "upgrade", "bootstrap", "landlock"];
@@ -59,7 +59,11 @@ async function main(args: string[]): Promise<number> {
   }
 
   let exitCode = 0;
-  if (mode === "bootstrap") await bootstrap(agents, config.agentConfigDir);
+  if (mode === "bootstrap") {
+    // A container starts with it: no CLI is asked, which would take seconds.
+    await bootstrap(agents, config.agentConfigDir);
+    return 0;
+  }
   if (mode === "landlock") {
     const { enabled, reason } = await engines.landlock();
     console.error(reason);
@@ -70,7 +74,6 @@ async function main(args: string[]): Promise<number> {
     upgrade: manager.installable(),
     "upgrade-engine": engine === null ? [] : [engine],
     check: [],
-    bootstrap: [],
     landlock: [],
   }[mode];
   for (const id of wanted) {

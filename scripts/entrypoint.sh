@@ -1,0 +1,47 @@
+#!/bin/sh
+# What the container runs: makes the folders and links that agents need, then becomes the server (or the command given).
+# Nothing here keeps the server from starting; every problem is one line.
+set -eu
+
+app=$(cd "$(dirname "$0")/.." && pwd)
+data=${SKILL_RUNNER_DATA_DIR:-/data}
+export SKILL_RUNNER_DATA_DIR="$data"
+
+say() { echo "entrypoint: $*" >&2; }
+
+# 1. Folders. A user without a home (user: 1234 in the compose file) gets one that lasts as long as the data.
+[ -d "$data" ] || mkdir -p "$data" 2>/dev/null || true
+[ -w "$data" ] || say "WARNING: $data cannot be written to by uid $(id -u): the server cannot start. Change the owner of the mounted folder, or user: in the compose file."
+if [ ! -w "${HOME:-/}" ] || [ "${HOME:-/}" = / ]; then
+  export HOME="$data/home"
+  mkdir -p "$HOME" 2>/dev/null || say "WARNING: there is no home: $HOME cannot be made"
+fi
+for folder in "${NPM_CONFIG_PREFIX:-/opt/cache/npm}" "${UV_CACHE_DIR:-/opt/cache/uv_cache}"; do
+  mkdir -p "$folder" 2>/dev/null || true
+  [ -w "$folder" ] || say "WARNING: $folder cannot be written to by uid $(id -u): no CLI can be installed or upgraded"
+done
+
+# 2. Settings and logins: ~/.codex and the like become links to the mounted folder; files an agent needs are written where missing.
+"$app/scripts/agent_manager.sh" --bootstrap >&2 || say "WARNING: the agents' settings could not be linked; see above"
+
+# 3. The sandbox: Landlock came with Linux 5.13. Whether it works here, the server tries itself.
+if [ -z "${LANDLOCK_ENABLED:-}" ]; then
+  kernel=$(uname -r)
+  major=${kernel%%.*}
+  rest=${kernel#*.}
+  minor=${rest%%[!0-9]*}
+  if [ "$major" -gt 5 ] || { [ "$major" -eq 5 ] && [ "${minor:-0}" -ge 13 ]; }; then LANDLOCK_ENABLED=1; else LANDLOCK_ENABLED=0; fi
+  export LANDLOCK_ENABLED
+  say "kernel $kernel: LANDLOCK_ENABLED=$LANDLOCK_ENABLED"
+fi
+
+# 4. A command of the operator's, such as npm install -g ...
+if [ $# -gt 0 ]; then exec "$@"; fi
+
+# 5. Missing CLIs are installed beside the running server: GET /v1/engines shows them when they are there. In a subshell, so that
+#    they are tini's children and not the server's.
+if [ "${SKILL_RUNNER_BOOTSTRAP_ENGINES:-all}" != none ]; then
+  ("$app/scripts/agent_manager.sh" --ensure </dev/null >&2 &)
+fi
+
+exec node "$app/dist/runtime/main.js"
