@@ -57,7 +57,7 @@ export async function createServices({
 }: ServicesOptions): Promise<RunningServices> {
   const agents = await loadAgents(config);
   await mkdir(config.dataDir, { recursive: true });
-  const unlock = await lockDataDir(config.dataDir);
+  const unlock = await lockDataDir(config.dataDir, (message) => log.warn({ data: config.dataDir }, message));
   const incoming = join(config.dataDir, "incoming");
   const records = openRecordStore(config.storage, join(config.dataDir, "state"));
   const { engines, manager, clean } = createEngineParts({

@@ -9,13 +9,10 @@ export SKILL_RUNNER_DATA_DIR="$data"
 
 say() { echo "entrypoint: $*" >&2; }
 
-# 1. Folders. A user without a home (user: 1234 in the compose file) gets one that lasts as long as the data.
+# 1. Folders, and a home.
 [ -d "$data" ] || mkdir -p "$data" 2>/dev/null || true
 [ -w "$data" ] || say "WARNING: $data cannot be written to by uid $(id -u): the server cannot start. Change the owner of the mounted folder, or user: in the compose file."
-if [ ! -w "${HOME:-/}" ] || [ "${HOME:-/}" = / ]; then
-  export HOME="$data/home"
-  mkdir -p "$HOME" 2>/dev/null || say "WARNING: there is no home: $HOME cannot be made"
-fi
+. "$app/scripts/container-profile.sh"
 for folder in "${NPM_CONFIG_PREFIX:-/opt/cache/npm}" "${UV_CACHE_DIR:-/opt/cache/uv_cache}"; do
   mkdir -p "$folder" 2>/dev/null || true
   [ -w "$folder" ] || say "WARNING: $folder cannot be written to by uid $(id -u): no CLI can be installed or upgraded"
@@ -23,6 +20,11 @@ done
 
 # 2. Settings and logins: ~/.codex and the like become links to the mounted folder; files an agent needs are written where missing.
 "$app/scripts/agent_manager.sh" --bootstrap >&2 || say "WARNING: the agents' settings could not be linked; see above"
+# Whoever owns the mounted folder on the host can copy logins into it.
+if [ "$(id -u)" -eq 0 ]; then
+  config=${SKILL_RUNNER_AGENT_CONFIG_DIR:-/opt/config}
+  chown -R --reference="$config" "$config" 2>/dev/null || true
+fi
 
 # 3. The sandbox: Landlock came with Linux 5.13. Whether it works here, the server tries itself.
 if [ -z "${LANDLOCK_ENABLED:-}" ]; then

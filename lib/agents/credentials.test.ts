@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { authReady, credentialFiles, pathOf } from "./credentials.ts";
+import { allowedEnvironment } from "./environment.ts";
 import { opencode } from "./opencode/index.ts";
 import { qwen } from "./qwen/index.ts";
 
@@ -36,6 +37,14 @@ describe("folders that XDG variables move", () => {
       );
     }
   });
+});
+
+test("an empty variable moves nothing, and is not handed on: an .env file has such lines", () => {
+  expect(pathOf(qwen, ".qwen/settings.json", { HOME: "/h", QWEN_HOME: "" })).toBe("/h/.qwen/settings.json");
+  const server = { PATH: "/bin", OPENAI_API_KEY: "sk", OPENAI_BASE_URL: "" };
+  const seen = allowedEnvironment(qwen, { server, npmPrefix: "/npm" });
+  expect(seen).toMatchObject({ OPENAI_API_KEY: "sk" });
+  expect(seen).not.toHaveProperty("OPENAI_BASE_URL");
 });
 
 test.each([

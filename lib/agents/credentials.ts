@@ -43,7 +43,7 @@ const userFolders = [
 export function pathOf(agent: Agent, path: string, environment: Environment): string {
   const [main] = agent.homes;
   const moved = agent.configVariable === null ? undefined : environment[agent.configVariable];
-  if (main !== undefined && moved !== undefined && `${path}/`.startsWith(`${main.home}/`))
+  if (main !== undefined && moved && `${path}/`.startsWith(`${main.home}/`))
     return join(moved, path.slice(main.home.length));
   const [variable, folder] = userFolders.find(([, folder]) => path.startsWith(folder)) ?? [];
   const base = variable === undefined ? undefined : environment[variable];

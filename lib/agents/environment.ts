@@ -62,7 +62,8 @@ export function allowedEnvironment(
 ): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const [name, value] of Object.entries(server)) {
-    if (value === undefined) continue;
+    // An empty line of an .env file sets nothing: some CLIs take an empty endpoint for one.
+    if (value === undefined || value === "") continue;
     if (everyAgentSees.includes(name) || name.startsWith("LC_") || agent.environment.includes(name)) {
       environment[name] = value;
     }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { access, constants, stat } from "node:fs/promises";
 import { hostname, release } from "node:os";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
@@ -102,9 +103,22 @@ export function rememberedProbe(installation: Installation): RememberedProbe | n
   return { stamp, machine: thisMachine(), version, flags: [...flags], sandbox };
 }
 
-/** What decides whether a sandbox works: kernel and user, and the container, whose host name is its id. */
+/** What decides whether a sandbox works: kernel and user, the container (its host name), and how it is confined. */
 function thisMachine(): string {
-  return `${hostname()} ${release()} ${process.getuid?.() ?? ""}`.trim();
+  return [hostname(), release(), process.getuid?.() ?? "", ...confinement()].join(" ").trim();
+}
+
+/** Seccomp and the like (proc_pid_status(5)), and the AppArmor or SELinux profile; nothing where there is no /proc. */
+function confinement(): string[] {
+  const text = (path: string) => {
+    try {
+      return readFileSync(path, "utf8");
+    } catch {
+      return "";
+    }
+  };
+  const flags = text("/proc/self/status").match(/^(Seccomp|NoNewPrivs|CapBnd):\s*\w+/gm) ?? [];
+  return [...flags.map((flag) => flag.replaceAll(/\s+/g, "")), text("/proc/self/attr/current").trim()];
 }
 
 async function stampOf(path: string, agent: Agent): Promise<string | null> {

@@ -1,4 +1,4 @@
-import { chmod, chown, cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { byPrompt, type ModelServer, startModelServer } from "../model-server/server.ts";
@@ -101,6 +101,8 @@ test("the image holds what agents' tools need, and no agent CLI", async () => {
 });
 
 test("a first start on empty volumes answers, and makes what agents need", async () => {
+  // Who owns the mounted folder can copy logins into what is made there.
+  await chown(join(site.folder, "agent_config"), 1000, 1000);
   const at = await server();
   console.log(`answered ${Math.round(at.answeredAfter)} ms after the container's start`);
   expect(await engine(at, "codex")).toMatchObject({ present: false });
@@ -111,6 +113,7 @@ test("a first start on empty volumes answers, and makes what agents need", async
   expect(JSON.parse(await readFile(join(config, "iflow/settings.json"), "utf8"))).toEqual({
     selectedAuthType: "iflow",
   });
+  expect((await stat(join(config, "codex"))).uid).toBe(1000);
   const status = () => readFile(join(site.folder, "data/agent_status.json"), "utf8").catch(() => "{}");
   await expect.poll(async () => JSON.parse(await status()).codex?.present, { timeout: 20_000 }).toBe(false);
   const links = await site.podman("exec", at.name, "sh", "-c", "readlink ~/.codex ~/.gemini ~/.iflow");
@@ -157,13 +160,13 @@ test("skills that change on the host, and logins that are copied there, are seen
 });
 
 test("a stop is graceful, a kill is not, and neither loses a job; CLIs, settings and results stay", async () => {
-  const first = await server({ env: { SKILL_RUNNER_SHUTDOWN_GRACE_SECONDS: "1" } });
+  const first = await server();
   const done = await send(first, "a pond");
   await until(first, done, "succeeded");
   const cutOff = await send(first, "CASE-slow");
   const queued = await send(first, "a lake");
   await works(first, cutOff);
-  await site.podman("stop", "-t", "30", first.name);
+  await site.podman("stop", "-t", "10", first.name);
   expect(await exitCode(first)).toBe("0");
 
   const second = await server();
@@ -218,6 +221,16 @@ test("any user may run it; one who cannot write is told what to do", async () =>
     expect.arrayContaining([".codex", ".gemini", ".iflow"]),
   );
   expect((await at.json("GET", "/v1/skills")).body).not.toEqual([]);
+  const shell = await site.podman(
+    "exec",
+    "--user",
+    "4321:4321",
+    at.name,
+    "bash",
+    "-lc",
+    "echo $HOME; npm prefix -g",
+  );
+  expect(shell.stdout).toBe("/data/home\n/opt/cache/npm\n");
   await site.podman("rm", "-f", "-t", "0", at.name);
   const stranger = await site.podman(
     "run",
@@ -298,6 +311,6 @@ test("the compose file builds it, starts it, and runs commands in it", async () 
     );
   } finally {
     await compose("down");
-    await site.run("podman", ["volume", "rm", "-f", "project_agent_cache"]);
+    await site.run("podman", ["volume", "rm", "-f", "skill-runner_cache"]);
   }
 }, 300_000);
