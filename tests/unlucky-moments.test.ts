@@ -133,6 +133,27 @@ describe("a job that could not be taken up after a restart", () => {
     expect(await stepsOf(id)).toEqual(["running", "waiting_user", "queued", "running", "succeeded"]);
   }, 30_000);
 
+  test("as its log cannot be written keeps no other from being served, and goes on when it can", async () => {
+    await start([atWork, done], noGrace);
+    const id = await submit({ no_cache: true });
+    await expect.poll(() => works(id), { timeout: 5_000 }).toBe(true);
+    const record = join(harness.config.dataDir, "state/active", id);
+    const jotted = async () => JSON.parse(await fs.readFile(record, "utf8")).status;
+    await expect.poll(jotted, { timeout: 5_000 }).toBe("running");
+    const { events } = pathsOf(id);
+    await harness.crash(async () => {
+      await fs.rename(events, `${events}.kept`);
+      await fs.symlink("/dev/full", events);
+    });
+    await harness.scenario([done]);
+    const other = await submit({ no_cache: true });
+    expect((await harness.ended(other)).status).toBe("succeeded");
+    await fs.rm(events);
+    await fs.rename(`${events}.kept`, events);
+    expect((await harness.ended(id)).status).toBe("succeeded");
+    expect(await stepsOf(id)).toEqual(["running", "queued", "running", "succeeded"]);
+  }, 30_000);
+
   test("whose agent is not configured any more fails with a reason", async () => {
     await start([atWork], noGrace);
     const id = await submit();
@@ -237,6 +258,24 @@ describe("a job that waits for a login", () => {
     await fs.mkdir(join(harness.folder, "home/.codex"), { recursive: true });
     await fs.writeFile(join(harness.folder, "home/.codex/auth.json"), '{"tokens":{}}');
     expect((await harness.ended(id)).status).toBe("succeeded");
+  }, 20_000);
+
+  test("is not begun again and again by an agent that writes its own login while it is refused", async () => {
+    await start([refused]);
+    const bin = join(harness.folder, "npm/bin");
+    const auth = join(harness.folder, "home/.codex/auth.json");
+    await fs.mkdir(dirname(auth), { recursive: true });
+    await fs.rename(join(bin, "codex"), join(bin, "codex-itself"));
+    const refresh = `[ "$1" = exec ] && date +%N > ${auth}`;
+    const wrapper = `#!/bin/sh\n${refresh}\nexec ${process.execPath} ${bin}/codex-itself "$@"\n`;
+    await fs.writeFile(join(bin, "codex"), wrapper, { mode: 0o755 });
+    const id = await ask({ auth_wait_timeout_sec: 30 });
+    await harness.reaches(id, "waiting_auth");
+    await sleep(7_000);
+    expect((await call(getSession, id)).body.waiting_auth).toBe(true);
+    // Once it was taken for a login.
+    expect(await harness.calls()).toHaveLength(2);
+    await cancel(id);
   }, 20_000);
 
   test("says after a restart that its code is worth nothing any more", async () => {

@@ -46,8 +46,15 @@ export function unselected(auth: PendingAuth, last_error: string): PendingAuth {
     auth_url: null,
     user_code: null,
     instructions: howToLogIn(auth.available_methods),
+    ...takenInput(auth.available_methods),
     last_error,
   };
+}
+
+/** What may be sent right away, before a way is selected. */
+export function takenInput(methods: readonly z.infer<typeof loginMethod>[]) {
+  const takesKey = methods.some(({ method }) => method === "api_key");
+  return { accepts_chat_input: takesKey, input_kind: takesKey ? ("api_key" as const) : null };
 }
 
 /** All ways to log in, for people. */

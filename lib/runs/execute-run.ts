@@ -94,7 +94,9 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
         : { session_id: asked, prompt: asked === null ? null : prompt };
       const pending = askForLogin(context, progress.run, agent, installation, failure.message);
       const resume: Resume = { cause: "auth", reply: null, auth: null, ...again };
-      return { kind: "needs_login", pending, resume, credentials };
+      // A CLI may write the file of its own login while it is refused: that counts as news once, not for ever.
+      const seen = run.resume?.cause === "auth" ? await credentialsOf(context, run) : credentials;
+      return { kind: "needs_login", pending, resume, credentials: seen };
     }
     if (failure) return stopped(failure, stop.signal);
     const question = mode === "interactive" ? questionIn(outcome) : null;

@@ -70,8 +70,9 @@ export function createLoginDesk(
       input_kind: method.method === "api_key" ? "api_key" : method.method === "import_files" ? "files" : null,
       accepts_chat_input: method.method === "api_key",
     };
-    deviceLogins.end(run.request_id);
     await inHand(context, scheduler, run, (progress) => tellChallenge(progress, pending_auth));
+    // The run's lock is held: it could not speak up in between.
+    deviceLogins.end(run.request_id);
     if (method.method === "device_code") deviceLogins.start(run, pending_auth);
   }
 

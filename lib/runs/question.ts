@@ -72,14 +72,23 @@ function kindOf(given: unknown, options: Question["options"]): InteractionKind {
 
 function optionsOf(given: unknown): Question["options"] {
   if (!Array.isArray(given)) return [];
-  return given.slice(0, maxOptions).flatMap((option: unknown) => {
-    if (typeof option === "string" || typeof option === "number" || typeof option === "boolean")
-      return [{ label: String(option), value: option }];
-    if (!isJsonObject(option)) return [];
-    const { label, value } = option;
-    const shown = named.safeParse(label ?? value).data;
-    return shown === undefined ? [] : [{ label: shown, value: isModest(value) ? (value ?? shown) : shown }];
-  });
+  const options: Question["options"] = [];
+  for (const item of given.slice(0, maxOptions)) {
+    const { label, value } = isJsonObject(item) ? item : { label: undefined, value: item };
+    const shown = textOf(label) ?? textOf(value);
+    if (shown === undefined) continue;
+    const option = { label: shown, value: isModest(value) ? (value ?? shown) : shown };
+    // As many as can be shown.
+    if (!isModest([...options, option])) break;
+    options.push(option);
+  }
+  return options;
+}
+
+/** What an option is called: a word or a number of modest length. */
+function textOf(value: unknown): string | undefined {
+  const text = typeof value === "number" || typeof value === "boolean" ? String(value) : value;
+  return named.safeParse(text).data;
 }
 
 /** A slot for a file that a question of kind `upload_files` asks for. */

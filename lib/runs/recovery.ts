@@ -32,6 +32,8 @@ export interface Recovery {
    * @throws RunnerError STORAGE_FAILED when that does not work now either
    */
   takeUpNow(id: string): Promise<void>;
+  /** The run is gone. */
+  forget(id: string): void;
 }
 
 /** Milliseconds until a run that could not be taken up is tried again. */
@@ -40,10 +42,17 @@ const againMs = 5_000;
 export function createRecovery(context: RunContext, scheduler: Scheduler, waiting: Waiting): Recovery {
   /** Runs that are still to be taken up. */
   const left = new Set<string>();
+  // What cannot be told now is told with the next try: one full disk must not keep the others waiting.
+  const atOnce: RunContext = { ...context, accepting: () => false };
 
   async function takeUp(id: string): Promise<void> {
     if (!left.has(id)) return;
-    await recoverRun(context, scheduler, waiting, id);
+    try {
+      await recoverRun(atOnce, scheduler, waiting, id);
+    } catch (error) {
+      // Deleted meanwhile.
+      if (!(error instanceof RunnerError && error.code === "JOB_NOT_FOUND")) throw error;
+    }
     left.delete(id);
   }
 
@@ -76,6 +85,7 @@ export function createRecovery(context: RunContext, scheduler: Scheduler, waitin
         throw new RunnerError("STORAGE_FAILED", message, { cause: error, retryAfterSeconds: 5 });
       });
     },
+    forget: (id) => void left.delete(id),
   };
 }
 

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { mediumFailure } from "../storage/index.ts";
 import { allDone } from "./all-done.ts";
 import type { RunContext } from "./context.ts";
 import { type EventLog, openEventLog, type RawRef } from "./event-log.ts";
@@ -91,7 +92,7 @@ export async function openRunProgress(
       try {
         return await events.flushed();
       } catch (error) {
-        if (!accepting()) throw error;
+        if (!accepting() || mediumFailure(error) === null) throw error;
         log.error({ err: error, run: runId }, `a step could not be told; trying again in ${waitMs} ms`);
         await sleep(waitMs, undefined, { ref: false });
       }
@@ -151,7 +152,7 @@ export async function openRunProgress(
       await store.write(amended);
       run = amended;
       tell(event);
-      await events.flushed();
+      await untilFlushed();
       await store.show(run);
     },
     warn,

@@ -228,7 +228,9 @@ export function createRuns(context: RunContext): Runs {
       };
     },
     remove: (id) =>
-      locked(id, async () => {
+      context.locked(id, async () => {
+        // A full disk may keep it from being taken up; to delete it is what makes room.
+        await recovery.takeUpNow(id).catch(() => undefined);
         const run = await store.get(id);
         if (!(isTerminal(run.status) || run.status === "created")) {
           throw new RunnerError(
@@ -238,6 +240,7 @@ export function createRuns(context: RunContext): Runs {
         }
         await scheduler.released(id);
         await removeRun(context, run);
+        recovery.forget(id);
       }),
     cleanUp: () => cleanUpAll(context, scheduler),
     async dropExpired(now = new Date()) {

@@ -25,8 +25,9 @@ export async function settled(
   ms: number,
   signals: readonly AbortSignal[],
 ): Promise<Settled> {
-  const enough = AbortSignal.any([...signals, AbortSignal.timeout(ms)]);
-  const run = await store.until(id, ({ status }) => isTerminal(status) || waitsForSomebody(status), enough);
+  const run = await untilOneAborts([...signals, AbortSignal.timeout(ms)], (enough) =>
+    store.until(id, ({ status }) => isTerminal(status) || waitsForSomebody(status), enough),
+  );
   const { request_id, cache_hit, status, pending, pending_auth } = run;
   return {
     request_id,
@@ -36,4 +37,22 @@ export async function settled(
     ...(pending === null ? {} : { pending }),
     ...(pending_auth === null ? {} : { pending_auth }),
   };
+}
+
+/** Like AbortSignal.any, which keeps something for every call with a signal that lives as long as the server. */
+async function untilOneAborts<T>(
+  signals: readonly AbortSignal[],
+  wait: (one: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const one = new AbortController();
+  const abort = () => one.abort();
+  for (const signal of signals) {
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort);
+  }
+  try {
+    return await wait(one.signal);
+  } finally {
+    for (const signal of signals) signal.removeEventListener("abort", abort);
+  }
 }

@@ -1,5 +1,5 @@
 import { type Agent, credentialsFingerprint, type Installation, loginMethods } from "../agents/index.ts";
-import { howToLogIn, type PendingAuth } from "./auth-challenge.ts";
+import { howToLogIn, type PendingAuth, takenInput } from "./auth-challenge.ts";
 import type { RunContext } from "./context.ts";
 import { moveOn } from "./move-on.ts";
 import type { RunRecord } from "./record.ts";
@@ -19,7 +19,6 @@ export function askForLogin(
   const only = methods.length === 1 ? methods[0] : undefined;
   const seconds = authWaitSeconds(context, run);
   const now = Date.now();
-  const takesKey = methods.some(({ method }) => method === "api_key");
   return {
     auth_session_id: context.newId(),
     engine: agent.id,
@@ -32,8 +31,7 @@ export function askForLogin(
     instructions: howToLogIn(methods),
     auth_url: null,
     user_code: null,
-    accepts_chat_input: takesKey,
-    input_kind: takesKey ? "api_key" : null,
+    ...takenInput(methods),
     last_error: null,
     source_attempt: run.attempt,
     timeout_sec: seconds,
