@@ -28,7 +28,7 @@ export interface ServerProcess {
   dataDir: string;
   npmPrefix: string;
   environment: Record<string, string | undefined>;
-  /** Milliseconds from the spawn to the first 200 of /healthz. */
+  /** Milliseconds from the spawn to the first 200 of /readyz: it takes work. */
   startedInMs: number;
   stop(): Promise<void>;
 }
@@ -56,7 +56,7 @@ export async function startServer(folder: string, program: Program = "node"): Pr
     stdio: ["ignore", "inherit", "inherit"],
     env: environment,
   });
-  await answers(`${url}/healthz`, child);
+  await answers(`${url}/readyz`, child);
   const startedInMs = performance.now() - spawned;
   const pid = child.pid ?? 0;
   return { url, pid, dataDir, npmPrefix, environment, startedInMs, stop: () => stop(child) };

@@ -48,7 +48,7 @@ async function main(config: Config): Promise<void> {
   const early = createEarlyRouter(routes, services, log);
   const whole = createRouter(routes, services, log);
   let app = early;
-  server = await listen((...request) => app.fetch(...request), config.host, config.port);
+  server = await listen((request, env) => app.fetch(request, env), config.host, config.port);
   await services.start();
   if (stopping) return;
   app = whole;

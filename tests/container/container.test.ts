@@ -1,6 +1,7 @@
-import { chmod, chown, cp, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { startIssuer, userCode } from "../codex-issuer.ts";
 import { byPrompt, type ModelServer, startModelServer } from "../model-server/server.ts";
 import { image, makeSite, root, type Site, type Started } from "./podman.ts";
 
@@ -156,6 +157,23 @@ test("skills that change on the host, and logins that are copied there, are seen
       '{"refresh_token": "r", "active": "a@example.com"}',
     );
   expect(await engine(at, "gemini")).toMatchObject({ auth_ready: true });
+  await site.podman("rm", "-f", "-t", "0", at.name);
+});
+
+test("a login inside the container lies on the host, and counts at once", async () => {
+  const issuer = await startIssuer();
+  issuer.confirm();
+  const at = await site.start({ env: { OPENAI_BASE_URL: `${model.url}/v1` } });
+  expect(await engine(at, "codex")).toMatchObject({ auth_ready: false });
+  const login = `codex login --device-auth --experimental_issuer ${issuer.url}`;
+  const { code, stdout, stderr } = await site.podman("exec", at.name, "bash", "-lc", login);
+  issuer.close();
+  expect(code, stderr).toBe(0);
+  expect(stdout + stderr).toContain(userCode);
+  const auth = join(site.folder, "agent_config/codex/auth.json");
+  expect(JSON.parse(await readFile(auth, "utf8"))).toMatchObject({ tokens: { refresh_token: "refresh" } });
+  expect(await engine(at, "codex")).toMatchObject({ auth_ready: true });
+  await rm(auth);
   await site.podman("rm", "-f", "-t", "0", at.name);
 });
 

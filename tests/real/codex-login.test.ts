@@ -1,68 +1,13 @@
 import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Issuer, startIssuer, token, userCode } from "../codex-issuer.ts";
 import { type ModelServer, startModelServer } from "../model-server/server.ts";
 import { type RunningServer, startBuiltServer } from "../server-process.ts";
 
 /** The real codex logs in by device code at an issuer on 127.0.0.1, while a job waits for that. */
 const root = join(import.meta.dirname, "../..");
 const codex = join(root, "data/cache/npm/bin/codex");
-const userCode = "WXYZ-67890";
-
-const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
-const token = `${part({ alg: "none", typ: "JWT" })}.${part({
-  email: "somebody@example.com",
-  exp: Math.floor(Date.now() / 1000) + 3600,
-  "https://api.openai.com/auth": {
-    chatgpt_account_id: "account",
-    chatgpt_user_id: "user",
-    chatgpt_plan_type: "pro",
-  },
-})}.${Buffer.from("none").toString("base64url")}`;
-
-interface Issuer {
-  url: string;
-  /** Somebody has typed the code into the page. */
-  confirm(): void;
-  /** What was asked, in order. */
-  asked: string[];
-  server: Server;
-}
-
-async function startIssuer(): Promise<Issuer> {
-  let confirmed = false;
-  const asked: string[] = [];
-  const server = createServer((request, response) => {
-    const send = (status: number, body: object) =>
-      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
-    void text(request).then(() => {
-      const path = request.url ?? "";
-      asked.push(path);
-      if (path.endsWith("/deviceauth/usercode"))
-        return send(200, { device_auth_id: "device", user_code: userCode, interval: "1" });
-      if (path.endsWith("/deviceauth/token") && !confirmed) return send(403, {});
-      if (path.endsWith("/deviceauth/token"))
-        return send(200, {
-          authorization_code: "code",
-          code_challenge: "challenge",
-          code_verifier: "verifier",
-        });
-      if (path.endsWith("/oauth/token"))
-        return send(200, { id_token: token, access_token: token, refresh_token: "refresh" });
-      return send(404, {});
-    });
-  });
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("the issuer has no port");
-  const confirm = () => {
-    confirmed = true;
-  };
-  return { url: `http://127.0.0.1:${address.port}`, confirm, asked, server };
-}
-
 let folder: string;
 let issuer: Issuer;
 let model: ModelServer;
@@ -96,7 +41,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await server?.stop();
   await model?.close();
-  issuer?.server.close();
+  issuer?.close();
   await rm(folder, { recursive: true, force: true });
 });
 
