@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseJson } from "../json.ts";
+import { shown } from "./agent-events.ts";
 import { type RunEvent, runEvent, type WrittenLine } from "./event-log.ts";
 import { createEventReader } from "./event-reader.ts";
 import { isTold, type StateChange, type ToldEvent } from "./event-types.ts";
@@ -31,8 +32,6 @@ type Said = Pick<ChatBubble, "role" | "kind" | "text">;
 
 /** Most of a command or a tool's input that a bubble shows, in characters. */
 const maxCommand = 300;
-/** Most of a message in pieces that a bubble shows, in characters. */
-const maxText = 32 * 1024;
 /** Bytes of the log that are read in one go. */
 const pieceBytes = 256 * 1024;
 
@@ -68,7 +67,7 @@ export function createChat(): (event: RunEvent) => ChatBubble[] {
     if (told.type === "assistant.message.intermediate") {
       const { text, delta } = told.data;
       if (delta && held !== null) {
-        held = { ...held, text: (held.text + text).slice(0, maxText) };
+        held = { ...held, text: shown(held.text + text).text };
         return [];
       }
       const before = release("assistant_process");

@@ -19,13 +19,8 @@ export async function finish(
   const status = result.status === "success" ? "succeeded" : result.status;
   const key = status === "succeeded" ? cacheKey(progress.run) : null;
   const { request_id: id } = progress.run;
-  // May not keep the run from ending.
-  const tidied = (task: Promise<void>) =>
-    task.catch((error: unknown) =>
-      context.log.warn({ err: error, run: id }, "a run's end was not tidied up"),
-    );
   // Before the end is told: who sees it may ask the same again at once.
-  if (key !== null) await tidied(context.cache.remember(key, id));
+  if (key !== null) await tidied(context, id, context.cache.remember(key, id));
   const { paths } = progress;
   const { trigger = triggers[status], resume = null } = how;
   const waitsForNothing = { pending: null, pending_auth: null, credentials_seen: null, resume };
@@ -39,8 +34,15 @@ export async function finish(
         ? { alongside: () => syncResult(paths.result, paths.workspace, result) }
         : {}),
       // Not before: a run whose end a crash took back goes on, and needs them.
-      whenStored: () => tidied(context.secrets.forget(id)),
+      whenStored: () => tidied(context, id, context.secrets.forget(id)),
     },
+  );
+}
+
+/** Waits for what may not keep a run from ending. Never rejects. */
+export function tidied(context: RunContext, id: string, task: Promise<void>): Promise<void> {
+  return task.catch((error: unknown) =>
+    context.log.warn({ err: error, run: id }, "a run's end was not tidied up"),
   );
 }
 

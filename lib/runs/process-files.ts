@@ -27,18 +27,6 @@ export function processIds(proc: string): number[] {
   }
 }
 
-/**
- * The id that was given last (proc_loadavg(5)): ids rise by one with each process or thread, and begin anew at the largest
- * there may be (pid_max, at least 32,768). 0 where there is no /proc.
- */
-export function lastProcessId(proc: string): number {
-  try {
-    return Number(readFileSync(join(proc, "loadavg"), "latin1").trim().split(" ").at(-1));
-  } catch {
-    return 0;
-  }
-}
-
 /** Undefined when there is no such process any more. */
 export function processStat(proc: string, pid: number): ProcessStat | undefined {
   let text: string;

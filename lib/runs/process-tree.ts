@@ -44,17 +44,16 @@ async function groupGone(leader: number, withinMs: number): Promise<boolean> {
  * called setsid(2) left the group but kept its environment. Sweeps /proc until two sweeps in a row find nothing,
  * because one snapshot misses what is born during it. Resolves with how many were killed; 0 where there is no /proc.
  * @param since clock ticks since boot: processes that began before are not looked into
- * @param above ids up to this one are not even asked when they began
  * @param enough sweeps in a row that find nothing
  */
 export async function sweepByEnvironment(
   variable: string,
   isOurs: (value: string) => boolean,
-  { since = 0, above = 0, enough = 2 }: { since?: number; above?: number; enough?: number } = {},
+  { since = 0, enough = 2 }: { since?: number; enough?: number } = {},
 ): Promise<number> {
   let killed = 0;
   for (let emptySweeps = 0, sweeps = 0; emptySweeps < enough && sweeps < 100; sweeps++) {
-    const found = await processesWith(variable, isOurs, since, above);
+    const found = await processesWith(variable, isOurs, since);
     for (const pid of found) {
       try {
         process.kill(pid, "SIGKILL");
@@ -74,11 +73,10 @@ async function processesWith(
   variable: string,
   isOurs: (value: string) => boolean,
   since: number,
-  above: number,
 ): Promise<number[]> {
   const found: number[] = [];
   for (const pid of processIds("/proc")) {
-    if (pid === process.pid || pid <= above) continue;
+    if (pid === process.pid) continue;
     // Its environment takes longer to read than this.
     if (since > 0 && (processStat("/proc", pid)?.start ?? 0) < since) continue;
     const entries = await environmentOf("/proc", pid);

@@ -17,8 +17,6 @@ export interface Scheduler {
   start(run: RunRecord, reservation: Reservation): void;
   /** The same for a run that was let in before: a full queue is no reason to lose it now. */
   admit(run: RunRecord): void;
-  /** Whether the run is queued or at work here. */
-  holds(id: string): boolean;
   /** Resolves when a run whose end is told already is let go of: its log is closed a moment later. */
   released(id: string): Promise<void>;
   /** Ends a queued or running run. Resolves when it has ended, or with false when the scheduler does not hold it. */
@@ -65,7 +63,6 @@ export function createScheduler(context: RunContext, onWaiting: (run: RunRecord)
   return {
     start,
     admit,
-    holds: (id) => held.has(id),
     released: async (id) => held.get(id)?.done,
     async stop(id, reason) {
       const entry = held.get(id);

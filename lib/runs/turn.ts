@@ -7,7 +7,7 @@ import type { Agent, AgentCommand, AgentEvent, TurnRequest, TurnSummary } from "
 import { startProcess, trackingVariable } from "../agents/index.ts";
 import { boundedLog } from "./bounded-log.ts";
 import { createLineSplitter, type LineBytes } from "./line-splitter.ts";
-import { lastProcessId, processStat } from "./process-files.ts";
+import { processStat } from "./process-files.ts";
 import { endProcessGroup, type KillGraces, sweepByEnvironment } from "./process-tree.ts";
 import type { Resources } from "./record.ts";
 import { createTurnReader } from "./turn-reader.ts";
@@ -147,10 +147,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     await endProcessGroup(child.pid, options.graces);
     // A sandbox ends its tools with it; what the CLI started outside of it (an MCP server) is looked for all the same.
     const enough = options.sandboxed ? 1 : 2;
-    // Within a second the ids cannot have come round to the agent's own again: what it started has greater ones.
-    const isShort = performance.now() - started < 1_000;
-    const above = isShort && lastProcessId("/proc") >= child.pid ? child.pid : 0;
-    await sweepByEnvironment(trackingVariable, (id) => id === options.runId, { since, above, enough });
+    await sweepByEnvironment(trackingVariable, (id) => id === options.runId, { since, enough });
   };
   // Whoever asks for its end from now on asks too late: a sweep behind the turn's back would take the next turn's agent.
   ending ??= tidyUp();

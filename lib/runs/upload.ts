@@ -7,6 +7,7 @@ import { syncFiles } from "../storage/index.ts";
 import { answerFromCache } from "./cached-answer.ts";
 import { checkFit } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
+import { tidied } from "./finish.ts";
 import { runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { openRunProgress, type RunProgress } from "./run-progress.ts";
@@ -76,12 +77,7 @@ export async function acceptUpload(
     const cached = await answerFromCache(context, run);
     if (cached) {
       await place();
-      const whenStored = () =>
-        context.secrets
-          .forget(id)
-          .catch((error: unknown) =>
-            context.log.warn({ err: error, run: id }, "a run's end was not tidied up"),
-          );
+      const whenStored = () => tidied(context, id, context.secrets.forget(id));
       await become("succeeded", "cache.hit", cached, { whenStored });
       return { request_id: id, cache_hit: true, status: "succeeded", extracted_files: extracted };
     }

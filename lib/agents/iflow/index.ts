@@ -63,8 +63,8 @@ export const iflow: Agent = {
     };
   },
   read: (turn) => readIflow(() => readText(infoFile(turn))),
-  // A model call that fails after the first words leaves a stream like that of a good turn.
   toolsUnheard: true,
+  // A model call that fails after the first words leaves a stream like that of a good turn.
   stderrRules: true,
   explainStderr: explainIflowStderr,
 };
