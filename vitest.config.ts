@@ -12,6 +12,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     globalSetup: "tests/build-first.ts",
+    // Vitest would leave one core to a watcher: on two cores that is half of them. Crashes and containers go file by file.
+    maxWorkers: "100%",
     projects: [
       {
         extends: true,

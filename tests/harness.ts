@@ -33,6 +33,8 @@ export interface Harness {
   services: RunningServices;
   call(fn: RunnerFunction, invocation?: Partial<Invocation>): Promise<Answer>;
   submit(body: object): Promise<Answer>;
+  /** The job's status object. */
+  status(id: string): Promise<Answer["body"]>;
   /** Waits until the job has ended and gives its status object. */
   ended(id: string): Promise<Answer["body"]>;
   /** Waits until the job is in one of these states and gives its status object. */
@@ -118,6 +120,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     },
     call,
     submit: (body) => call(postJob, { body }),
+    status,
     ended: (id) => reaches(id, "succeeded", "failed", "canceled"),
     reaches,
     result: async (id) => (await call(getResult, { params: { request_id: id } })).body.result,

@@ -125,7 +125,8 @@ export async function openEventLog(
       waiting.push({ seq, text, end: bytes, last });
       if (!scheduled) {
         scheduled = true;
-        setImmediate(flush);
+        // Whoever asked for a flush before has done it.
+        setImmediate(() => scheduled && flush());
       }
       return seq;
     },
