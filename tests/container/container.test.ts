@@ -1,6 +1,7 @@
 import { chmod, chown, cp, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { z } from "zod";
 import { startIssuer, userCode } from "../codex-issuer.ts";
 import { byPrompt, type ModelServer, startModelServer } from "../model-server/server.ts";
 import { image, makeSite, root, type Site, type Started } from "./podman.ts";
@@ -296,6 +297,23 @@ test("without a network CLIs cannot be installed, and the server runs all the sa
   await site.podman("rm", "-f", "-t", "0", "skill-runner-test-alone");
 }, 120_000);
 
+test("a first start answers at once, and installs what it was asked for beside the running server", async () => {
+  const cache = join(site.folder, "first-cache");
+  await mkdir(cache);
+  const at = await server({
+    env: { SKILL_RUNNER_BOOTSTRAP_ENGINES: "codex" },
+    mounts: ["-v", `${cache}:/opt/cache`],
+  });
+  console.log(`answered ${Math.round(at.answeredAfter)} ms after the container's start`);
+  expect(await engine(at, "codex")).toMatchObject({ present: false });
+  await expect
+    .poll(() => engine(at, "codex"), { timeout: 120_000, interval: 500 })
+    .toMatchObject({ present: true, cli_version_detected: "0.169.0" });
+  await until(at, await send(at, "a pond"), "succeeded");
+  expect(await at.logs()).toContain("codex: 0.169.0 is installed");
+  await site.podman("rm", "-f", "-t", "0", at.name);
+}, 180_000);
+
 test("the compose file builds it, starts it, and runs commands in it", async () => {
   const project = join(site.folder, "project");
   await cp(root, project, {
@@ -327,6 +345,21 @@ test("the compose file builds it, starts it, and runs commands in it", async () 
     expect((await readdir(join(project, "agent_config"))).sort()).toEqual(
       expect.arrayContaining(["codex", "gemini", "iflow"]),
     );
+    // On the host, as the guide has it; what stands for docker hands its compose to podman's.
+    const bin = join(site.folder, "bin");
+    await mkdir(bin);
+    await writeFile(join(bin, "docker"), '#!/bin/sh\nshift\nexec podman-compose "$@"\n', { mode: 0o755 });
+    const upgraded = await site.run(join(project, "scripts/upgrade_agents.sh"), [], {
+      env: { PATH: `${bin}:${process.env.PATH}` },
+    });
+    expect(upgraded.code, upgraded.stdout + upgraded.stderr).toBe(0);
+    expect(upgraded.stdout).toContain("Done");
+    const answer = await fetch("http://localhost:8000/v1/engines");
+    const { engines } = z
+      .object({ engines: z.array(z.object({ engine: z.string(), present: z.boolean() })) })
+      .parse(await answer.json());
+    // Its vendor has taken iflow from npm.
+    expect(engines.filter(({ present }) => !present)).toEqual([{ engine: "iflow", present: false }]);
   } finally {
     await compose("down");
     await site.run("podman", ["volume", "rm", "-f", "skill-runner_cache"]);
