@@ -24,7 +24,7 @@ RUN apt-get update \
 COPY --from=uv /uv /uvx /usr/local/bin/
 
 WORKDIR /app
-# Where settings, logins and CLIs lie. What runs gets three seconds at the end: docker stop kills after ten.
+# Where settings, logins and CLIs lie. The volume comes last in PATH: what agents can write to must not stand for node. What runs gets three seconds at the end: docker stop kills after ten.
 ENV NODE_ENV=production \
     HOST=0.0.0.0 \
     PORT=8000 \
@@ -38,7 +38,7 @@ ENV NODE_ENV=production \
     NPM_CONFIG_PREFIX=/opt/cache/npm \
     NPM_CONFIG_CACHE=/opt/cache/npm_cache \
     NPM_CONFIG_UPDATE_NOTIFIER=false \
-    PATH=/opt/cache/npm/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/cache/npm/bin
 # Also for a user of the operator's choice (user: in the compose file), who owns none of them.
 RUN mkdir -p /data /opt/cache /opt/config \
     && chmod 1777 /data /opt/cache /opt/config
@@ -62,4 +62,4 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
     CMD curl --noproxy '*' -fsS "http://127.0.0.1:${PORT:-8000}/healthz" || exit 1
-ENTRYPOINT ["tini", "--", "/app/scripts/entrypoint.sh"]
+ENTRYPOINT ["/usr/bin/tini", "--", "/app/scripts/entrypoint.sh"]

@@ -27,6 +27,7 @@ import { openRecordStore, syncFiles } from "../lib/storage/index.ts";
 import type { Config } from "./config.ts";
 import { lockDataDir } from "./data-dir-lock.ts";
 import { createEngineParts, loadAgents } from "./engines.ts";
+import { foreignFolders } from "./foreign-folders.ts";
 import type { Services } from "./function.ts";
 
 export interface RunningServices extends Services {
@@ -162,6 +163,8 @@ export async function createServices({
     },
     ready: () => ({ ready: state === "ready", reason: state === "ready" ? null : state }),
     async start() {
+      for (const folder of await foreignFolders(config.dataDir))
+        log.error({ folder }, "this user cannot write there, and jobs will be refused: chown -R it");
       // Bodies that a crash cut off belong to nobody.
       await rm(incoming, { recursive: true, force: true });
       await Promise.all([dropImportLeftovers(agents, environment), dropProbeLeftovers()]);

@@ -11,19 +11,29 @@ say() { echo "entrypoint: $*" >&2; }
 
 # 1. Folders, and a home.
 [ -d "$data" ] || mkdir -p "$data" 2>/dev/null || true
-[ -w "$data" ] || say "WARNING: $data cannot be written to by uid $(id -u): the server cannot start. Change the owner of the mounted folder, or user: in the compose file."
+uid=$(id -u)
+if [ -w "$data" ]; then
+  # What another user made in there before, such as root.
+  for folder in "$data/state" "$data/runs" "$data/home"; do
+    [ ! -e "$folder" ] || [ -w "$folder" ] || say "WARNING: $folder cannot be written to by uid $uid: jobs will be refused. Give all of it to that user: chown -R $uid <the mounted folder>"
+  done
+elif [ "$uid" -eq 0 ]; then
+  say "WARNING: $data cannot be written to, not even by root: the server cannot start. Is it mounted read-only, or kept from containers by SELinux (:z behind the mount lets them in)?"
+else
+  say "WARNING: $data cannot be written to by uid $uid: the server cannot start. Change the owner of the mounted folder, or user: in the compose file."
+fi
 . "$app/scripts/container-profile.sh"
 for folder in "${NPM_CONFIG_PREFIX:-/opt/cache/npm}" "${UV_CACHE_DIR:-/opt/cache/uv_cache}"; do
   mkdir -p "$folder" 2>/dev/null || true
-  [ -w "$folder" ] || say "WARNING: $folder cannot be written to by uid $(id -u): no CLI can be installed or upgraded"
+  [ -w "$folder" ] || say "WARNING: $folder cannot be written to by uid $uid: no CLI can be installed or upgraded"
 done
 
 # 2. Settings and logins: ~/.codex and the like become links to the mounted folder; files an agent needs are written where missing.
 "$app/scripts/agent_manager.sh" --bootstrap >&2 || say "WARNING: the agents' settings could not be linked; see above"
 # Whoever owns the mounted folder on the host can copy logins into it.
-if [ "$(id -u)" -eq 0 ]; then
-  config=${SKILL_RUNNER_AGENT_CONFIG_DIR:-/opt/config}
-  chown -R --reference="$config" "$config" 2>/dev/null || true
+config=${SKILL_RUNNER_AGENT_CONFIG_DIR:-/opt/config}
+if [ "$uid" -eq 0 ] && [ "$(stat -c %u "$config" 2>/dev/null || echo 0)" -ne 0 ]; then
+  find "$config" -user 0 -exec chown -h --reference="$config" {} + 2>/dev/null || true
 fi
 
 # 3. The sandbox: Landlock came with Linux 5.13. Whether it works here, the server tries itself.

@@ -1,5 +1,16 @@
 import { spawn } from "node:child_process";
-import { chmod, cp, mkdir, mkdtemp, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -124,6 +135,21 @@ describe("agent_manager.sh", () => {
     expect(registry.asked).toHaveLength(asked);
     // What went wrong the last time is still known.
     expect((await status()).gemini.last_install.exit_code).toBe(1);
+  });
+
+  test("several at once install what is missing once", async () => {
+    await registry.publish(fakeCodex("0.169.0"));
+    registry.hang = true;
+    const wanted = { SKILL_RUNNER_BOOTSTRAP_ENGINES: "codex" };
+    const three = [["--ensure"], ["--ensure"], ["--upgrade-engine", "codex"]].map((args) =>
+      manager(args, wanted),
+    );
+    const tarballs = () => registry.asked.filter((path) => path.endsWith(".tgz"));
+    await expect.poll(tarballs, { timeout: 20_000 }).toHaveLength(1);
+    registry.release();
+    for (const { code, stderr } of await Promise.all(three)) expect(code, stderr).toBe(0);
+    expect(tarballs()).toHaveLength(1);
+    expect(await readdir(join(folder, "prefix/lib/skill-runner/codex"))).toHaveLength(1);
   });
 
   test("--ensure mends a managed CLI that does not run any more", async () => {

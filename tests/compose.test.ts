@@ -16,9 +16,15 @@ const file = z.object({ services: z.object({ "skill-runner": service }) });
 const text = readFileSync(join(import.meta.dirname, "../docker-compose.yml"), "utf8");
 const { "skill-runner": runner } = file.parse(parse(text)).services;
 
-test("every key that an agent can use reaches it, and what the file passes on means something", () => {
+/** Places inside the container, which the image sets, and paths that would mean another file there. */
+const places =
+  /^(PORT|HOST|NPM_CONFIG_PREFIX|CODEX_HOME|CLAUDE_CONFIG_DIR|OPENCODE_CONFIG|QWEN_HOME|GOOGLE_APPLICATION_CREDENTIALS)$|_DIR$|_ACP_AGENTS$/;
+
+test("every setting of the server and of an agent can be made on the host, and what the file passes on means something", () => {
   const passed = Object.keys(runner.environment);
-  expect(passed).toEqual(expect.arrayContaining(agents.flatMap((agent) => agent.keyVariables)));
+  const settings = [...Object.keys(environment.shape), ...agents.flatMap((agent) => agent.environment)];
+  const wanted = settings.filter((name) => !places.test(name));
+  expect(passed).toEqual(expect.arrayContaining(wanted));
   const known = [...Object.keys(environment.shape), ...agents.flatMap((agent) => agent.environment)];
   expect(passed.filter((name) => !known.includes(name))).toEqual([]);
   expect(passed.length).toBe(new Set(passed).size);
@@ -26,10 +32,10 @@ test("every key that an agent can use reaches it, and what the file passes on me
 
 test("the mounts and the port are those of the guide, and only this machine reaches the port", () => {
   expect(runner.volumes).toEqual([
-    "./skills:/app/skills",
-    "./agent_config:/opt/config",
+    "./skills:/app/skills:z",
+    "./agent_config:/opt/config:z",
     "agent_cache:/opt/cache",
-    "./data:/data",
+    "./data:/data:z",
   ]);
   expect(runner.ports).toEqual([expect.stringMatching(/:-127\.0\.0\.1\}:8000:8000$/)]);
 });

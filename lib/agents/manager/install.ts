@@ -14,6 +14,8 @@ export interface InstallOptions extends LockOptions {
   /** npm is ended after this long. */
   timeoutMs?: number;
   onOutput?(stream: OutputStream, text: string): void;
+  /** Asked when it is this install's turn: true, and another has done it meanwhile. */
+  isDone?(): Promise<boolean>;
 }
 
 /** Why an install did not come about. What was installed before is untouched. */
@@ -45,6 +47,7 @@ export async function installAgent(agent: Agent, options: InstallOptions): Promi
     throw new InstallFailed(agent.unavailable ?? `The ${agent.title} does not come from npm.`);
   try {
     await withInstallLock(npmPrefix, options, async ({ guard, isExclusive }) => {
+      if (await options.isDone?.()) return;
       await assertReplaceable(npmPrefix, agent.binary);
       const spareMs = isExclusive ? 0 : (options.timeoutMs ?? defaultTimeoutMs) + tryOutMs;
       const folder = await newVersionFolder(npmPrefix, agent.id, version, spareMs);

@@ -1,6 +1,6 @@
 import type { Agent } from "../agent.ts";
 import type { EngineStatus, Engines } from "../engines.ts";
-import { type InstallationFinder, rememberedProbe } from "../installation.ts";
+import { type Installation, type InstallationFinder, rememberedProbe } from "../installation.ts";
 import { configFolderError } from "./config-folders.ts";
 import { InstallFailed, type InstallOptions, installAgent } from "./install.ts";
 import type { CliEntry, LastInstall, StatusFile } from "./status-file.ts";
@@ -100,11 +100,14 @@ export function createEngineManager(options: EngineManagerOptions): EngineManage
     const reason = whyNot(id);
     if (reason !== null) return { ...outcome, status: "skipped", error: reason };
     const version = wantedVersion(agent, versions);
-    const isThere = before?.source === "managed" && before.error === null && from === version;
-    if (isThere) return { ...outcome, status: "succeeded", error: null };
+    const isThere = (found: Installation | null) =>
+      found?.source === "managed" && found.error === null && found.version === version;
+    if (isThere(before)) return { ...outcome, status: "succeeded", error: null };
     const action = before === null ? "install" : "upgrade";
     hooks.onBegin?.({ action, from_version: from });
-    const result = await attempt(agent, version, hooks);
+    // Another process may have installed it while this one waited: again would take a version away that a job may hold.
+    const isDone = async () => isThere(await finder.find(agent));
+    const result = await attempt(agent, version, { ...hooks, isDone });
     ended.set(id, { at: new Date().toISOString(), action, wanted_version: version, ...result });
     const after = await finder.find(agent);
     return {
@@ -115,7 +118,11 @@ export function createEngineManager(options: EngineManagerOptions): EngineManage
       to_version: after?.version ?? null,
     };
   };
-  const attempt = async (agent: Agent, version: string | null, hooks: InstallHooks) => {
+  const attempt = async (
+    agent: Agent,
+    version: string | null,
+    hooks: InstallHooks & Pick<InstallOptions, "isDone">,
+  ) => {
     try {
       const { environment, installTimeoutMs: timeoutMs } = options;
       await installAgent(agent, { npmPrefix, version, environment, timeoutMs, ...hooks });
