@@ -5,6 +5,7 @@ const readiness = z.object({ ready: z.boolean(), reason: z.string().nullable() }
 
 export default defineFunction({
   summary: "Whether the server takes work",
+  scope: "open",
   tags: ["system"],
   responses: {
     200: { description: "Takes work", schema: readiness },

@@ -12,6 +12,12 @@ export type ErrorCode =
   | "ARTIFACT_NOT_FOUND"
   | "ROUTE_NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
+  // whoever asks may not
+  | "UNAUTHORIZED"
+  | "FORBIDDEN"
+  | "HOST_NOT_ALLOWED"
+  | "ORIGIN_NOT_ALLOWED"
+  | "RATE_LIMITED"
   // the request itself is wrong
   | "REQUEST_INVALID"
   | "JSON_INVALID"

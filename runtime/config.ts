@@ -2,6 +2,8 @@ import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseEngineSelection, parseVersionOverrides } from "../lib/agents/index.ts";
 import { defaultCapacitySettings as capacity } from "../lib/capacity/index.ts";
+import { parseHosts, parseOrigins } from "./doors/allow-lists.ts";
+import { parseApiKeys } from "./doors/api-keys.ts";
 
 const whole = (least: number, fallback: number, most = Number.MAX_SAFE_INTEGER) =>
   z.coerce.number().int().min(least).max(most).default(fallback);
@@ -26,6 +28,33 @@ const elseEngine = "Unset: its engine's estimate; this where there is none.";
 export const environment = z.object({
   PORT: whole(0, 8000).describe("TCP port to listen on; 0 takes a free one."),
   HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on. In the container: 0.0.0.0."),
+  SKILL_RUNNER_API_KEYS: read(parseApiKeys)
+    .optional()
+    .describe(
+      "Who may use the API: name:scope:hash, several with commas; scopes read, run, admin. node scripts/api-key.mjs makes them. Unset: this machine alone may, with no key.",
+    ),
+  SKILL_RUNNER_PUBLISHED_AT: z
+    .union([z.ipv4(), z.ipv6()])
+    .optional()
+    .describe(
+      "Address at which the container's port is published on its host; set by the compose file. 127.0.0.1: who comes through it is on that machine, and needs no key where there is none.",
+    ),
+  SKILL_RUNNER_ALLOWED_HOSTS: read(parseHosts)
+    .optional()
+    .describe(
+      "Names the server answers to, beside localhost, 127.0.0.1 and [::1]; several with commas, without a port. Unset: any where there are API keys, else no other.",
+    ),
+  SKILL_RUNNER_ALLOWED_ORIGINS: read(parseOrigins)
+    .optional()
+    .describe(
+      "Origins whose pages may use the API from a browser, such as https://app.example; several with commas.",
+    ),
+  SKILL_RUNNER_RATE_LIMIT_PER_MINUTE: whole(0, 6_000).describe(
+    "Most requests that one API key may send in a minute; one more gets 429. 0: no limit.",
+  ),
+  SKILL_RUNNER_REQUEST_TIMEOUT_SECONDS: whole(1, 300, maxSeconds).describe(
+    "Longest a request may take to arrive whole, uploads included, in seconds.",
+  ),
   LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "silent"])
     .default("info")
@@ -185,6 +214,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ho
   return {
     port: values.PORT,
     host: values.HOST,
+    requestTimeoutMs: values.SKILL_RUNNER_REQUEST_TIMEOUT_SECONDS * 1000,
+    doors: {
+      keys: values.SKILL_RUNNER_API_KEYS ?? [],
+      publishedAt: values.SKILL_RUNNER_PUBLISHED_AT ?? null,
+      allowedHosts: values.SKILL_RUNNER_ALLOWED_HOSTS ?? null,
+      allowedOrigins: values.SKILL_RUNNER_ALLOWED_ORIGINS ?? [],
+      ratePerMinute: values.SKILL_RUNNER_RATE_LIMIT_PER_MINUTE,
+    },
     logLevel: values.LOG_LEVEL,
     landlockEnabled: values.LANDLOCK_ENABLED ?? null,
     dataDir,

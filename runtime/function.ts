@@ -5,6 +5,7 @@ import { type ErrorCode, type Issue, RunnerError } from "../lib/errors.ts";
 import { jsonPointer } from "../lib/json.ts";
 import type { Runs, UploadLimits } from "../lib/runs/index.ts";
 import type { SkillInstalls, SkillRegistry } from "../lib/skills/index.ts";
+import type { Scope } from "./doors/api-keys.ts";
 import { readJsonBody } from "./json-body.ts";
 
 /** The parts a function may use: what `runtime/services.ts` built. */
@@ -61,6 +62,8 @@ export interface FunctionDefinition<
 > {
   summary: string;
   description?: string;
+  /** What a key must be allowed to do; "open" for what anybody may ask, such as health. */
+  scope: Scope | "open";
   tags: string[];
   params?: P;
   query?: Q;

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { type Logger, pino } from "pino";
 import { type Config, readConfig } from "./config.ts";
+import { openDoors } from "./doors/index.ts";
 import { createEarlyRouter, createRouter } from "./router.ts";
 import { type Route, readRoutes } from "./routes.ts";
 import { type ListeningServer, listen } from "./server.ts";
@@ -17,6 +18,7 @@ async function main(config: Config): Promise<void> {
     pino.destination({ dest: 1, sync: true }),
   );
   const routes = await readRoutes();
+  const doors = await openDoors(config);
   const services = await createServices({
     config,
     environment: process.env,
@@ -45,10 +47,10 @@ async function main(config: Config): Promise<void> {
   process.on("SIGINT", stop);
 
   // The port first: a server that cannot have it must not have started any agent.
-  const early = createEarlyRouter(routes, services, log);
-  const whole = createRouter(routes, services, log);
-  let app = early;
-  server = await listen((request, env) => app.fetch(request, env), config.host, config.port);
+  const parts = { routes, services, doors, log };
+  const whole = createRouter(parts);
+  let app = createEarlyRouter(parts);
+  server = await listen((request, env) => app.fetch(request, env), config);
   await services.start();
   if (stopping) return;
   app = whole;
@@ -57,6 +59,7 @@ async function main(config: Config): Promise<void> {
       url: `http://${config.host}:${server.port}/v1`,
       data: config.dataDir,
       skills: config.skillsDir,
+      doors: doors.describe(),
       ...services.capacity.gate.snapshot(),
     },
     "skill-runner is ready",

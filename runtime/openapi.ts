@@ -36,6 +36,17 @@ export async function describeApi(routes: readonly Route[]): Promise<object> {
         license: { name: "MIT", identifier: "MIT" },
       },
       tags: ["jobs", "skills", "engines", "system"].map((name) => ({ name })),
+      security: [{ bearer: [] }, { basic: [] }],
+      components: {
+        securitySchemes: {
+          bearer: { type: "http", scheme: "bearer", description: "An API key (SKILL_RUNNER_API_KEYS)." },
+          basic: {
+            type: "http",
+            scheme: "basic",
+            description: "For browsers: any name; the key is the password.",
+          },
+        },
+      },
       paths,
     },
     { allowEmptySchema: { unknown: true } },
@@ -48,6 +59,7 @@ function describeOperation(template: string, method: string, fn: RunnerFunction)
     summary: fn.summary,
     ...(fn.description === undefined ? {} : { description: fn.description }),
     tags: fn.tags,
+    ...(fn.scope === "open" ? { security: [] } : { "x-scope": fn.scope }),
     requestParams: {
       ...(fn.params === undefined ? {} : { path: fn.params }),
       ...(fn.query === undefined ? {} : { query: fn.query }),
@@ -88,6 +100,8 @@ function describeAnswers(fn: RunnerFunction): ZodOpenApiOperationObject["respons
 
 function describeErrors(fn: RunnerFunction): ZodOpenApiOperationObject["responses"] {
   const codes: ErrorCode[] = [...(fn.errors ?? []), "INTERNAL"];
+  if (fn.scope !== "open")
+    codes.push("UNAUTHORIZED", "FORBIDDEN", "HOST_NOT_ALLOWED", "ORIGIN_NOT_ALLOWED", "RATE_LIMITED");
   if (fn.params !== undefined || fn.query !== undefined || fn.body !== undefined)
     codes.push("REQUEST_INVALID");
   if (fn.body !== undefined) codes.push("JSON_INVALID", "MEDIA_TYPE_UNSUPPORTED", "BODY_TOO_LARGE");

@@ -11,6 +11,11 @@ export const problems: Readonly<Record<ErrorCode, { status: number; title: strin
   ARTIFACT_NOT_FOUND: { status: 404, title: "No such artifact" },
   ROUTE_NOT_FOUND: { status: 404, title: "No such endpoint" },
   METHOD_NOT_ALLOWED: { status: 405, title: "Method not allowed" },
+  UNAUTHORIZED: { status: 401, title: "A key is needed" },
+  FORBIDDEN: { status: 403, title: "Not allowed" },
+  HOST_NOT_ALLOWED: { status: 421, title: "Another host was asked for" },
+  ORIGIN_NOT_ALLOWED: { status: 403, title: "The page's origin is not allowed" },
+  RATE_LIMITED: { status: 429, title: "Too many requests" },
   REQUEST_INVALID: { status: 422, title: "The request is not as documented" },
   JSON_INVALID: { status: 400, title: "The body is not valid JSON" },
   MEDIA_TYPE_UNSUPPORTED: { status: 415, title: "Unsupported media type" },
@@ -87,6 +92,9 @@ export function problemResponse(error: unknown): Response {
   const headers: Record<string, string> = { "content-type": "application/problem+json" };
   if (known.retryAfterSeconds !== undefined)
     headers["retry-after"] = String(Math.ceil(known.retryAfterSeconds));
+  // RFC 9110, 11.6.1. Browsers ask for a name and a password; the key is the password.
+  if (status === 401)
+    headers["www-authenticate"] = 'Bearer realm="Skill Runner", Basic realm="Skill Runner", charset="UTF-8"';
   // RFC 9110, 15.5.17: a 416 says how long the whole is.
   if (known.totalBytes !== undefined) headers["content-range"] = `bytes */${known.totalBytes}`;
   return new Response(JSON.stringify(body), { status, headers });

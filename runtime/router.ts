@@ -1,23 +1,42 @@
 import { Hono } from "hono";
+import { cors } from "hono/cors";
 import { RunnerError } from "../lib/errors.ts";
 import type { Log } from "../lib/runs/index.ts";
+import type { Doors } from "./doors/doors.ts";
 import { createExecutor } from "./execute.ts";
-import type { Services } from "./function.ts";
+import type { RunnerFunction, Services } from "./function.ts";
 import { problemResponse } from "./problem.ts";
 import { methods, type Route } from "./routes.ts";
+import type { ServerBindings } from "./server.ts";
 
-/** Mounts every route on Hono. HEAD is answered by GET; a known path with another method gets 405 and Allow. */
-export function createRouter(routes: readonly Route[], services: Services, log: Log): Hono {
-  const app = new Hono();
+export interface RouterOptions {
+  routes: readonly Route[];
+  services: Services;
+  doors: Doors;
+  log: Log;
+}
+
+type App = Hono<{ Bindings: ServerBindings }>;
+
+/** Mounts every route on Hono, each behind the doors. HEAD is answered by GET; a known path with another method gets 405 and Allow. */
+export function createRouter({ routes, services, doors, log }: RouterOptions): App {
+  const app: App = new Hono();
   const answer = createExecutor(log);
+  if (doors.allowedOrigins.length > 0) app.use(crossOrigin(doors.allowedOrigins));
   for (const { method, pattern, load } of routes) {
     app.on(method, pattern, (context): Response | Promise<Response> => {
       const raw = { params: context.req.param(), request: context.req.raw, services };
+      const admitted = (fn: RunnerFunction) => {
+        const waiting = fn.scope === "open" ? undefined : doors.admit(context.env.incoming, fn.scope);
+        return waiting === undefined ? answer(fn, raw) : waiting.then(() => answer(fn, raw));
+      };
       const fn = load();
-      return fn instanceof Promise ? fn.then((loaded) => answer(loaded, raw)) : answer(fn, raw);
+      return fn instanceof Promise ? fn.then(admitted) : admitted(fn);
     });
   }
-  app.notFound((context) => {
+  app.notFound(async (context) => {
+    // Who may not come in is not told what there is.
+    await doors.admit(context.env.incoming, "read");
     const allowed = methodsOf(app, context.req.path);
     if (allowed === "") {
       const text = "There is no such endpoint. /docs shows what there is.";
@@ -30,16 +49,34 @@ export function createRouter(routes: readonly Route[], services: Services, log: 
     return response;
   });
   app.onError((error) => {
-    log.error({ err: error }, "a request failed outside its function");
+    if (!(error instanceof RunnerError)) log.error({ err: error }, "a request failed outside its function");
     return problemResponse(error);
   });
   return app;
 }
 
+/** Lets pages of these origins read the answers (Fetch standard, 3.3); preflights are answered here, before the doors. */
+function crossOrigin(origins: readonly string[]) {
+  return cors({
+    origin: [...origins],
+    allowMethods: methods.map((method) => method.toUpperCase()),
+    allowHeaders: ["authorization", "content-type", "idempotency-key", "last-event-id", "prefer", "range"],
+    exposeHeaders: [
+      "content-disposition",
+      "content-range",
+      "etag",
+      "location",
+      "preference-applied",
+      "retry-after",
+    ],
+    maxAge: 600,
+  });
+}
+
 /** Answers while the server still takes up what the last process left: its state, and that it is starting. */
-export function createEarlyRouter(routes: readonly Route[], services: Services, log: Log): Hono {
+export function createEarlyRouter({ routes, ...parts }: RouterOptions): App {
   const states = routes.filter(({ pattern }) => pattern === "/healthz" || pattern === "/readyz");
-  const app = createRouter(states, services, log);
+  const app = createRouter({ routes: states, ...parts });
   app.notFound(() => {
     const text = "The server is starting. Send the request again in a moment.";
     return problemResponse(new RunnerError("STARTING", text, { retryAfterSeconds: 1 }));
@@ -48,7 +85,7 @@ export function createEarlyRouter(routes: readonly Route[], services: Services, 
 }
 
 /** What a path may be asked with, as the Allow header says it; "" for a path that is no endpoint. */
-function methodsOf(app: Hono, path: string): string {
+function methodsOf(app: App, path: string): string {
   const found = methods.filter((method) => app.router.match(method.toUpperCase(), path)[0].length > 0);
   return found.map((method) => (method === "get" ? "GET, HEAD" : method.toUpperCase())).join(", ");
 }

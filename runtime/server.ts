@@ -1,5 +1,5 @@
-import { type ServerType, serve } from "@hono/node-server";
-import type { Hono } from "hono";
+import { type Http2Bindings, type HttpBindings, type ServerType, serve } from "@hono/node-server";
+import { securityHeaders } from "./doors/security-headers.ts";
 
 export interface ListeningServer {
   /** The port in use: the one asked for, or the free one taken for 0. */
@@ -8,13 +8,37 @@ export interface ListeningServer {
   close(graceMs: number): Promise<void>;
 }
 
-/** Answers requests; what comes behind the request is Hono's own. */
-export type Answer = (...request: Parameters<Hono["fetch"]>) => Response | Promise<Response>;
+/** What Node has of a request and its answer. */
+export type ServerBindings = HttpBindings | Http2Bindings;
+export type Answer = (request: Request, env: ServerBindings) => Response | Promise<Response>;
 
-/** Listens. @throws the system's error (EADDRINUSE, EACCES ...) when the address cannot be had */
-export async function listen(answer: Answer, host: string, port: number): Promise<ListeningServer> {
+export interface ListenOptions {
+  host: string;
+  port: number;
+  /** Milliseconds a request may take to arrive, its body included; slower ones get 408. Its headers get at most 20 s of it. */
+  requestTimeoutMs: number;
+}
+
+const headersTimeoutMs = 20_000;
+const securityHeaderLines = Object.entries(securityHeaders);
+
+/** Listens, and puts the security headers on every answer. @throws the system's error (EADDRINUSE, EACCES ...) when the address cannot be had */
+export async function listen(
+  answer: Answer,
+  { host, port, requestTimeoutMs }: ListenOptions,
+): Promise<ListeningServer> {
   const server = await new Promise<ServerType>((resolve, reject) => {
-    const starting = serve({ fetch: answer, hostname: host, port }, () => resolve(starting));
+    const fetch = (request: Request, env: ServerBindings) => {
+      for (const [name, value] of securityHeaderLines) env.outgoing.setHeader(name, value);
+      return answer(request, env);
+    };
+    const serverOptions = {
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
+      // How often Node looks for such requests; thirty seconds is its own choice.
+      connectionsCheckingInterval: Math.min(5_000, requestTimeoutMs),
+    };
+    const starting = serve({ fetch, hostname: host, port, serverOptions }, () => resolve(starting));
     starting.once("error", reject);
   });
   const address = server.address();

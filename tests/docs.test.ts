@@ -33,6 +33,7 @@ const pages = [
   "docs/reliability.md",
   "docs/configuration.md",
   "docs/containerization.md",
+  "docs/security.md",
 ];
 /** A page with its tables squeezed: how a formatter pads them is no matter. */
 const squeezed = (text: string) => text.replaceAll(/ {2,}\|/g, " |").replaceAll(/-{3,}/g, "---");

@@ -3,6 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { openDoors } from "../../runtime/doors/index.ts";
 import { describeApi } from "../../runtime/openapi.ts";
 import { createRouter } from "../../runtime/router.ts";
 import { type Route, readRoutes } from "../../runtime/routes.ts";
@@ -57,7 +58,8 @@ export async function startHttp(options: HarnessOptions = {}): Promise<HttpServe
       faults.push(`${message} ${"err" in fields ? fields.err : ""}`),
   };
   const services = { ...harness.services, openApiDocument: () => describeApi(routes) };
-  const server = await listen(createRouter(routes, services, log).fetch, "127.0.0.1", 0);
+  const router = createRouter({ routes, services, doors: await openDoors(harness.config), log });
+  const server = await listen(router.fetch, { ...harness.config, host: "127.0.0.1", port: 0 });
   const send: HttpServer["send"] = (method, path, sent = {}) => exchange(server.port, method, path, sent);
   const job = async (body: object) => {
     const answer = await send("POST", "/v1/jobs", { body });

@@ -9,6 +9,7 @@ const types = { "swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/java
 
 export default defineFunction({
   summary: "The script and style of the docs page",
+  scope: "read",
   tags: ["system"],
   params: z.object({ file: z.enum(["swagger-ui.css", "swagger-ui-bundle.js"]) }),
   responses: { 200: { description: "The file", mediaType: "text/*" } },

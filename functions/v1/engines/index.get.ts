@@ -4,6 +4,7 @@ import { engineStatus, landlock } from "../../_shared/engine-schemas.ts";
 
 export default defineFunction({
   summary: "The agent CLIs this server can drive, and what is installed of them",
+  scope: "read",
   tags: ["engines"],
   responses: {
     200: { description: "Engines", schema: z.object({ engines: z.array(engineStatus), landlock }) },

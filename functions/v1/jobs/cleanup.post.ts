@@ -3,6 +3,7 @@ import { defineFunction } from "../../../runtime/function.ts";
 
 export default defineFunction({
   summary: "Delete every job that is not queued or running, and the result cache",
+  scope: "admin",
   tags: ["jobs"],
   responses: {
     200: {

@@ -6,6 +6,7 @@ import { jobSummary } from "../../_shared/schemas.ts";
 
 export default defineFunction({
   summary: "Jobs, newest first",
+  scope: "read",
   description:
     "A page may hold fewer jobs than asked for and still have a next one, when a filter passes over many.",
   tags: ["jobs"],

@@ -38,6 +38,7 @@ const body = z.strictObject({
 
 export default defineFunction({
   summary: "Run a skill",
+  scope: "run",
   description:
     "Checks the request, then queues the job. A skill with file inputs, and a temporary skill, waits for its files (`status: null`): send them to POST /v1/jobs/{request_id}/upload. With `Idempotency-Key`, the same request makes one job however often it is sent. With `Prefer: wait=N`, the answer comes when the job has ended, with its result, or after N seconds.",
   tags: ["jobs"],

@@ -4,6 +4,7 @@ import { defineFunction } from "../../../runtime/function.ts";
 
 export default defineFunction({
   summary: "How the install of a skill package goes",
+  scope: "read",
   description: "The last 50 installs are kept.",
   tags: ["skills"],
   params: z.object({ request_id: z.string().max(64).describe("From POST /v1/skill-packages/install.") }),

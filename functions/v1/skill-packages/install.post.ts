@@ -5,6 +5,7 @@ import { defineFunction } from "../../../runtime/function.ts";
 
 export default defineFunction({
   summary: "Install a skill package, or a newer version of one",
+  scope: "admin",
   description:
     "The zip has exactly one folder at its top, named like the skill. It is checked and put in place in the background: watch it with GET /v1/skill-packages/{request_id}.",
   tags: ["skills"],

@@ -5,6 +5,7 @@ import { skillDetail } from "../../_shared/schemas.ts";
 
 export default defineFunction({
   summary: "One skill with its schemas and files",
+  scope: "read",
   tags: ["skills"],
   params: z.object({ skill_id: z.string().max(128) }),
   responses: { 200: { description: "Manifest, schemas, files", schema: skillDetail } },

@@ -15,6 +15,7 @@ const source = z.enum(["setting", "measured", "built_in", "default"]);
 
 export default defineFunction({
   summary: "How many runs this machine takes at once, and why",
+  scope: "read",
   tags: ["system"],
   responses: {
     200: {

@@ -4,6 +4,7 @@ import { defineFunction } from "../../../../runtime/function.ts";
 
 export default defineFunction({
   summary: "How an upgrade of agent CLIs goes, with what npm says",
+  scope: "read",
   description:
     "While it runs, stdout and stderr grow. At most 64 Ki characters of each are shown: the beginning and the end. The last 50 upgrades are kept.",
   tags: ["engines"],

@@ -15,6 +15,7 @@ const body = z
 
 export default defineFunction({
   summary: "Install or upgrade agent CLIs",
+  scope: "admin",
   description:
     "Brings each to its known-good version, or to the one SKILL_RUNNER_ENGINE_VERSIONS names. One upgrade at a time; jobs go on meanwhile with the version they began with. Watch it with GET /v1/engines/upgrades/{request_id}.",
   tags: ["engines"],

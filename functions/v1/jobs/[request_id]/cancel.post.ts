@@ -5,6 +5,7 @@ import { requestId } from "../../../_shared/schemas.ts";
 
 export default defineFunction({
   summary: "Cancel a job",
+  scope: "run",
   description:
     "Answers when the job has ended and its processes are gone. A job that had ended before is left as it is.",
   tags: ["jobs"],

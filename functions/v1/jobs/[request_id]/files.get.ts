@@ -12,6 +12,7 @@ const entry = z.object({
 
 export default defineFunction({
   summary: "The job's workspace as a tree",
+  scope: "read",
   tags: ["jobs"],
   params: requestId,
   responses: {

@@ -3,6 +3,7 @@ import { requestId } from "../../../_shared/schemas.ts";
 
 export default defineFunction({
   summary: "Delete a job that has ended, with all its files",
+  scope: "run",
   tags: ["jobs"],
   params: requestId,
   status: 204,

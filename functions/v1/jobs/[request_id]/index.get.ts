@@ -3,6 +3,7 @@ import { jobStatus, requestId } from "../../../_shared/schemas.ts";
 
 export default defineFunction({
   summary: "A job's status",
+  scope: "read",
   tags: ["jobs"],
   params: requestId,
   responses: { 200: { description: "The job", schema: jobStatus } },

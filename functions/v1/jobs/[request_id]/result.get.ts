@@ -5,6 +5,7 @@ import { requestId } from "../../../_shared/schemas.ts";
 
 export default defineFunction({
   summary: "A job's result",
+  scope: "read",
   description: "409 RESULT_NOT_READY until the job has ended.",
   tags: ["jobs"],
   params: requestId,

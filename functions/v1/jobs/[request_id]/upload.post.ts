@@ -9,6 +9,7 @@ const answer = z.object({ ...settled.shape, extracted_files: z.array(z.string())
 
 export default defineFunction({
   summary: "Send a job its files, and a temporary skill's job its skill",
+  scope: "run",
   description:
     "The paths in the zip `file` are what the job's file inputs name. `skill_package` is the zip of a temporary skill's package. When all fits, the job is queued. With `Prefer: wait=N` the answer comes when the job has ended, with its result.",
   tags: ["jobs"],

@@ -4,6 +4,7 @@ import { engineParams, listedModel } from "../../../../_shared/engine-schemas.ts
 
 export default defineFunction({
   summary: "The models an engine knows at its installed version",
+  scope: "read",
   description:
     "Asked of the CLI itself where it can list them (`source: runtime_probe_cache`), else from the newest snapshot that is not newer than the installed version. `fallback_reason` says why it is another one.",
   tags: ["engines"],

@@ -3,6 +3,7 @@ import { engineParams, modelManifest } from "../../../../_shared/engine-schemas.
 
 export default defineFunction({
   summary: "Every model snapshot of an engine, and the one that fits its installed version",
+  scope: "read",
   tags: ["engines"],
   params: engineParams,
   responses: { 200: { description: "Manifest", schema: modelManifest } },

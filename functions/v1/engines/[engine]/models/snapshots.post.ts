@@ -21,6 +21,7 @@ const model = z
 
 export default defineFunction({
   summary: "Add the list of models of the installed version",
+  scope: "admin",
   description:
     "For a version that the server has no list of. Lists are only added, never changed; an engine whose CLI lists its models itself takes none.",
   tags: ["engines"],

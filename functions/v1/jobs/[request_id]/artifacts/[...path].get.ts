@@ -5,6 +5,7 @@ import { sendFile } from "../../../../_shared/send-file.ts";
 
 export default defineFunction({
   summary: "Download one artifact",
+  scope: "read",
   description: "Takes Range (one range), If-Range and If-None-Match.",
   tags: ["jobs"],
   params: requestId.extend({ path: z.string().max(4096) }),

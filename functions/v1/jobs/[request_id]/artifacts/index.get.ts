@@ -6,6 +6,7 @@ const detail = z.object({ path: z.string(), role: z.string().nullable(), bytes: 
 
 export default defineFunction({
   summary: "The files a job made",
+  scope: "read",
   tags: ["jobs"],
   params: requestId,
   responses: {

@@ -9,6 +9,7 @@ const text = z.string().nullable();
 
 export default defineFunction({
   summary: "How far the login is that a job waits for",
+  scope: "read",
   tags: ["jobs"],
   params: requestId,
   responses: {

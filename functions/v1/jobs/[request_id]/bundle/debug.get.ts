@@ -4,6 +4,7 @@ import { sendZip } from "../../../../_shared/send-zip.ts";
 
 export default defineFunction({
   summary: "Everything about a job, as a zip: result, artifacts, uploads, logs, events, workspace",
+  scope: "read",
   tags: ["jobs"],
   params: requestId,
   responses: {

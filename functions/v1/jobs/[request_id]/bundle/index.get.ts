@@ -4,6 +4,7 @@ import { sendZip } from "../../../../_shared/send-zip.ts";
 
 export default defineFunction({
   summary: "A job's result and artifacts, as a zip",
+  scope: "read",
   tags: ["jobs"],
   params: requestId,
   responses: {

@@ -7,6 +7,7 @@ const seq = z.coerce.number().int().min(1);
 
 export default defineFunction({
   summary: "A job's conversation, bubble by bubble",
+  scope: "read",
   tags: ["jobs"],
   params: requestId,
   query: z.strictObject({

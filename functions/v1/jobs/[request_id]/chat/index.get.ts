@@ -5,6 +5,7 @@ import { frame } from "../../../../_shared/send-events.ts";
 
 export default defineFunction({
   summary: "A job's conversation as it goes (server-sent events)",
+  scope: "read",
   description: "Like the stream of events, with one bubble of the chat in each `chat_event`.",
   ...streamDeclaration,
   handler({ params: { request_id }, query: { cursor }, request, services: { runs } }) {

@@ -7,6 +7,7 @@ const seq = z.coerce.number().int().min(1);
 
 export default defineFunction({
   summary: "A job's event log, by sequence number",
+  scope: "read",
   tags: ["jobs"],
   params: requestId,
   query: z.strictObject({

@@ -4,6 +4,7 @@ import { frame } from "../../../../_shared/send-events.ts";
 
 export default defineFunction({
   summary: "A job's events as they come (server-sent events)",
+  scope: "read",
   description:
     "First `snapshot`, then `chat_event` for each event behind the cursor, with its `seq` as the id; `heartbeat` every 15 s of silence. Ends after the event that tells the job's end.",
   ...streamDeclaration,

@@ -3,6 +3,7 @@ import { pendingView, requestId } from "../../../../_shared/schemas.ts";
 
 export default defineFunction({
   summary: "What a job waits for",
+  scope: "read",
   description: "A question (`pending`), a login (`pending_auth`), or neither.",
   tags: ["jobs"],
   params: requestId,

@@ -22,6 +22,7 @@ const body = z.strictObject({
 
 export default defineFunction({
   summary: "Answer what a job waits for",
+  scope: "run",
   description:
     "Mode `interaction` answers its question. Mode `auth` selects a way to log its agent in, or hands in a key. The job goes back into the queue, past its bound.",
   tags: ["jobs"],

@@ -4,6 +4,7 @@ import { requestId } from "../../../../_shared/schemas.ts";
 
 export default defineFunction({
   summary: "Prompt and output of a job's last turn, or of the one named",
+  scope: "read",
   description: "Each text shows at most its last MiB; `truncated` names those that were longer.",
   tags: ["jobs"],
   params: requestId,

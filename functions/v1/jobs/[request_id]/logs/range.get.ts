@@ -7,6 +7,7 @@ const count = z.coerce.number().int().min(1).max(10_000).optional();
 
 export default defineFunction({
   summary: "Bytes of what a job's agent printed",
+  scope: "read",
   description:
     "At most 1 MiB; `byte_to` says how far it goes. An event's `raw_ref` names the bytes that it was read from. Without `turn`: the last one, of `attempt` if that is given.",
   tags: ["jobs"],

@@ -9,6 +9,7 @@ const maxFileBytes = 1024 * 1024;
 
 export default defineFunction({
   summary: "Log a waiting job's agent in with credential files",
+  scope: "admin",
   description:
     "The files that `available_methods` names. They are put where the CLI looks for them, for this job and every one after.",
   tags: ["jobs"],

@@ -18,6 +18,7 @@ const metadata = z.strictObject({
 
 export default defineFunction({
   summary: "Answer a job's question with files",
+  scope: "run",
   description:
     "`metadata` is JSON: `{interaction_id, idempotency_key?, message?, bindings: [{slot, file_index}]}`. The slots are the question's `ui_hints.files[].name`; `file_index` counts the parts called `files` from 0.",
   tags: ["jobs"],
