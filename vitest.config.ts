@@ -20,7 +20,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["**/*.test.ts"],
-          exclude: [...exclude, "tests/real/**", "tests/crash/**", "tests/container/**"],
+          exclude: [...exclude, "tests/real/**", "tests/crash/**", "tests/container/**", "tests/fuzz/**"],
         },
       },
       {
@@ -30,6 +30,10 @@ export default defineConfig({
       {
         extends: true,
         test: { name: "crash", include: ["tests/crash/**/*.test.ts"], exclude, testTimeout: 300_000 },
+      },
+      {
+        extends: true,
+        test: { name: "fuzz", include: ["tests/fuzz/**/*.test.ts"], exclude, testTimeout: 600_000 },
       },
       {
         extends: true,
