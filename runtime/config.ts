@@ -2,6 +2,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseEngineSelection, parseVersionOverrides } from "../lib/agents/index.ts";
 import { defaultCapacitySettings as capacity } from "../lib/capacity/index.ts";
+import { parseAddress } from "./doors/addresses.ts";
 import { parseHosts, parseOrigins } from "./doors/allow-lists.ts";
 import { parseApiKeys } from "./doors/api-keys.ts";
 
@@ -33,8 +34,7 @@ export const environment = z.object({
     .describe(
       "Who may use the API: name:scope:hash, several with commas; scopes read, run, admin. node scripts/api-key.mjs makes them. Unset: this machine alone may, with no key.",
     ),
-  SKILL_RUNNER_PUBLISHED_AT: z
-    .union([z.ipv4(), z.ipv6()])
+  SKILL_RUNNER_PUBLISHED_AT: read(parseAddress)
     .optional()
     .describe(
       "Address at which the container's port is published on its host; set by the compose file. 127.0.0.1: who comes through it is on that machine, and needs no key where there is none.",

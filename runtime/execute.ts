@@ -1,7 +1,10 @@
 import { RunnerError } from "../lib/errors.ts";
 import type { Log } from "../lib/runs/index.ts";
+import { secured, securityHeaders } from "./doors/security-headers.ts";
 import type { RawCall, RunnerFunction } from "./function.ts";
 import { problemResponse } from "./problem.ts";
+
+const jsonHeaders = Object.freeze({ "content-type": "application/json", ...securityHeaders });
 
 export type Executor = (fn: RunnerFunction, raw: RawCall) => Response | Promise<Response>;
 
@@ -37,15 +40,13 @@ function say(
   texts: WeakMap<object, string>,
 ): Response | Promise<Response> {
   if (answer instanceof Response) {
+    const { body, status, headers } = secured(answer);
+    if (request.method !== "HEAD" || body === null) return answer;
     // The router drops the body for HEAD: whoever makes it must hear of that, or its file would stay open.
-    if (request.method !== "HEAD" || answer.body === null) return answer;
-    return answer.body.cancel().then(() => answer);
+    return body.cancel().then(() => new Response(null, { status, headers }));
   }
-  if (answer === undefined) return new Response(null, { status: fn.status ?? 204 });
-  return new Response(textOf(answer, texts), {
-    status: fn.status ?? 200,
-    headers: { "content-type": "application/json" },
-  });
+  if (answer === undefined) return new Response(null, { status: fn.status ?? 204, headers: securityHeaders });
+  return new Response(textOf(answer, texts), { status: fn.status ?? 200, headers: jsonHeaders });
 }
 
 function textOf(answer: unknown, texts: WeakMap<object, string>): string {

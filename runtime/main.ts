@@ -54,17 +54,25 @@ async function main(config: Config): Promise<void> {
   await services.start();
   if (stopping) return;
   app = whole;
+  const { words, isWarning } = doors.describe();
+  if (isWarning) log.warn({ published_at: config.doors.publishedAt }, words);
   log.info(
     {
-      url: `http://${config.host}:${server.port}/v1`,
+      url: `${urlOf(config.host, server.port)}/v1`,
       data: config.dataDir,
       skills: config.skillsDir,
-      doors: doors.describe(),
+      doors: words,
       ...services.capacity.gate.snapshot(),
     },
     "skill-runner is ready",
   );
   setTimeout(() => void warmUp(routes, services, log), warmUpDelayMs).unref();
+}
+
+/** Where the server is reached from this machine. */
+function urlOf(host: string, port: number): string {
+  const name = host === "0.0.0.0" || host === "::" ? "localhost" : host.includes(":") ? `[${host}]` : host;
+  return `http://${name}:${port}`;
 }
 
 /** What nobody waits for: the engines' state for the operator, and the functions nobody has called yet. */

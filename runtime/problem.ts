@@ -1,5 +1,6 @@
 import { type ErrorCode, RunnerError } from "../lib/errors.ts";
 import { mediumFailure } from "../lib/storage/index.ts";
+import { securityHeaders } from "./doors/security-headers.ts";
 
 /** The one table from what went wrong to how HTTP says it. */
 export const problems: Readonly<Record<ErrorCode, { status: number; title: string }>> = {
@@ -89,12 +90,12 @@ export function problemResponse(error: unknown): Response {
       ...(code === undefined ? {} : { code }),
     }));
   }
-  const headers: Record<string, string> = { "content-type": "application/problem+json" };
+  const headers: Record<string, string> = { "content-type": "application/problem+json", ...securityHeaders };
   if (known.retryAfterSeconds !== undefined)
     headers["retry-after"] = String(Math.ceil(known.retryAfterSeconds));
-  // RFC 9110, 11.6.1. Browsers ask for a name and a password; the key is the password.
-  if (status === 401)
-    headers["www-authenticate"] = 'Bearer realm="Skill Runner", Basic realm="Skill Runner", charset="UTF-8"';
+  // RFC 7617: browsers ask for a name and a password, and the key is the password. Bearer is not named, as Chromium asks for
+  // nothing where another scheme stands in the same line.
+  if (status === 401) headers["www-authenticate"] = 'Basic realm="Skill Runner", charset="UTF-8"';
   // RFC 9110, 15.5.17: a 416 says how long the whole is.
   if (known.totalBytes !== undefined) headers["content-range"] = `bytes */${known.totalBytes}`;
   return new Response(JSON.stringify(body), { status, headers });

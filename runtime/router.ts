@@ -19,10 +19,13 @@ export interface RouterOptions {
 type App = Hono<{ Bindings: ServerBindings }>;
 
 /** Mounts every route on Hono, each behind the doors. HEAD is answered by GET; a known path with another method gets 405 and Allow. */
-export function createRouter({ routes, services, doors, log }: RouterOptions): App {
+export function createRouter(options: RouterOptions): App {
+  return shared(options.doors.allowedOrigins, mount(options));
+}
+
+function mount({ routes, services, doors, log }: RouterOptions): App {
   const app: App = new Hono();
   const answer = createExecutor(log);
-  if (doors.allowedOrigins.length > 0) app.use(crossOrigin(doors.allowedOrigins));
   for (const { method, pattern, load } of routes) {
     app.on(method, pattern, (context): Response | Promise<Response> => {
       const raw = { params: context.req.param(), request: context.req.raw, services };
@@ -56,11 +59,21 @@ export function createRouter({ routes, services, doors, log }: RouterOptions): A
 }
 
 /** Lets pages of these origins read the answers (Fetch standard, 3.3); preflights are answered here, before the doors. */
-function crossOrigin(origins: readonly string[]) {
-  return cors({
+function shared(origins: readonly string[], app: App): App {
+  if (origins.length === 0) return app;
+  const share = cors({
     origin: [...origins],
     allowMethods: methods.map((method) => method.toUpperCase()),
-    allowHeaders: ["authorization", "content-type", "idempotency-key", "last-event-id", "prefer", "range"],
+    allowHeaders: [
+      "authorization",
+      "content-type",
+      "idempotency-key",
+      "if-none-match",
+      "if-range",
+      "last-event-id",
+      "prefer",
+      "range",
+    ],
     exposeHeaders: [
       "content-disposition",
       "content-range",
@@ -71,17 +84,25 @@ function crossOrigin(origins: readonly string[]) {
     ],
     maxAge: 600,
   });
+  const outer: App = new Hono();
+  outer.use(async (context, next) => {
+    const isPreflight = context.req.header("access-control-request-method") !== undefined;
+    if (context.req.method === "OPTIONS" && !isPreflight) return next();
+    return share(context, next);
+  });
+  outer.all("*", (context) => app.fetch(context.req.raw, context.env));
+  return outer;
 }
 
 /** Answers while the server still takes up what the last process left: its state, and that it is starting. */
 export function createEarlyRouter({ routes, ...parts }: RouterOptions): App {
   const states = routes.filter(({ pattern }) => pattern === "/healthz" || pattern === "/readyz");
-  const app = createRouter({ routes: states, ...parts });
+  const app = mount({ routes: states, ...parts });
   app.notFound(() => {
     const text = "The server is starting. Send the request again in a moment.";
     return problemResponse(new RunnerError("STARTING", text, { retryAfterSeconds: 1 }));
   });
-  return app;
+  return shared(parts.doors.allowedOrigins, app);
 }
 
 /** What a path may be asked with, as the Allow header says it; "" for a path that is no endpoint. */

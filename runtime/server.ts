@@ -1,5 +1,4 @@
 import { type Http2Bindings, type HttpBindings, type ServerType, serve } from "@hono/node-server";
-import { securityHeaders } from "./doors/security-headers.ts";
 
 export interface ListeningServer {
   /** The port in use: the one asked for, or the free one taken for 0. */
@@ -20,16 +19,15 @@ export interface ListenOptions {
 }
 
 const headersTimeoutMs = 20_000;
-const securityHeaderLines = Object.entries(securityHeaders);
 
-/** Listens, and puts the security headers on every answer. @throws the system's error (EADDRINUSE, EACCES ...) when the address cannot be had */
+/** Listens. @throws the system's error (EADDRINUSE, EACCES ...) when the address cannot be had */
 export async function listen(
   answer: Answer,
   { host, port, requestTimeoutMs }: ListenOptions,
 ): Promise<ListeningServer> {
   const server = await new Promise<ServerType>((resolve, reject) => {
     const fetch = (request: Request, env: ServerBindings) => {
-      for (const [name, value] of securityHeaderLines) env.outgoing.setHeader(name, value);
+      endUnreadBody(env);
       return answer(request, env);
     };
     const serverOptions = {
@@ -54,4 +52,12 @@ export async function listen(
       clearTimeout(force);
     },
   };
+}
+
+/** Closes the connection behind the answer to a GET or HEAD that brings a body: nobody reads it, and it may go on for long. */
+function endUnreadBody({ incoming, outgoing }: ServerBindings): void {
+  if (incoming.method !== "GET" && incoming.method !== "HEAD") return;
+  const { "content-length": length = "0", "transfer-encoding": coding } = incoming.headers;
+  if (length === "0" && coding === undefined) return;
+  outgoing.once("finish", () => incoming.socket.destroySoon());
 }

@@ -16,7 +16,7 @@ const howTo = "node scripts/api-key.mjs NAME SCOPE makes one";
 
 /**
  * Reads `name:scope:sha256`, several with commas or white space between them.
- * @throws Error saying which entry is wrong, by its place (a key pasted there by mistake must not get into a log)
+ * @throws Error where there is none, which must not mean that nobody needs one; else saying which entry is wrong, by its place (a key pasted there by mistake must not get into a log)
  */
 export function parseApiKeys(text: string): readonly ApiKey[] {
   const keys = text
@@ -31,9 +31,13 @@ export function parseApiKeys(text: string): readonly ApiKey[] {
         );
       return { name: match[1], scope, hash: Buffer.from(match[3], "hex") };
     });
+  if (keys.length === 0) throw new Error(`there is no key in it; ${howTo}. Leave it out to go without`);
   const names = keys.map(({ name }) => name);
   const twice = names.find((name, n) => names.indexOf(name) !== n);
   if (twice !== undefined) throw new Error(`"${twice}" is there twice: each key has a name of its own`);
+  const same = keys.find(({ hash }, n) => keys.some((other, m) => m < n && other.hash.equals(hash)));
+  if (same !== undefined)
+    throw new Error(`"${same.name}" has the hash of another: each name has a key of its own`);
   return keys;
 }
 

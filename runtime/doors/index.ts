@@ -1,11 +1,15 @@
+import { isIPv6 } from "node:net";
 import type { Config } from "../config.ts";
 import { createDoors, type Doors } from "./doors.ts";
 import { createRateLimit } from "./rate-limit.ts";
 
 /** The doors as the settings want them. */
-export async function openDoors({
-  doors: { ratePerMinute, ...options },
-}: Pick<Config, "doors">): Promise<Doors> {
+export async function openDoors({ host, doors }: Pick<Config, "host" | "doors">): Promise<Doors> {
+  const { ratePerMinute, ...options } = doors;
   const isLimited = options.keys.length > 0 && ratePerMinute > 0;
-  return createDoors({ ...options, rateLimit: isLimited ? await createRateLimit(ratePerMinute) : null });
+  return createDoors({
+    ...options,
+    ownName: isIPv6(host) ? `[${host}]` : host,
+    rateLimit: isLimited ? await createRateLimit(ratePerMinute) : null,
+  });
 }
