@@ -59,5 +59,5 @@ function endUnreadBody({ incoming, outgoing }: ServerBindings): void {
   if (incoming.method !== "GET" && incoming.method !== "HEAD") return;
   const { "content-length": length = "0", "transfer-encoding": coding } = incoming.headers;
   if (length === "0" && coding === undefined) return;
-  outgoing.once("finish", () => incoming.socket.destroySoon());
+  outgoing.setHeader("connection", "close");
 }

@@ -136,6 +136,7 @@ test(`${count} requests that break the document and worse: no 5xx, no hang, no f
   console.log(`${count} requests in ${Date.now() - began} ms (FUZZ_SEED=${seed}): ${told.join(", ")}`);
 
   expect(faults.slice(0, 10)).toEqual([]);
+  expect(statuses.get(-1) ?? 0).toBeLessThan(count / 50);
   expect(server.child.exitCode).toBeNull();
   expect((await client.send("GET", "/readyz")).status).toBe(200);
   expect(await readFile(join(site.folder, "secret/key.txt"), "utf8")).toBe("CANARY-1f7c");
