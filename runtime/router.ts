@@ -3,6 +3,7 @@ import { cors } from "hono/cors";
 import { RunnerError } from "../lib/errors.ts";
 import type { Log } from "../lib/runs/index.ts";
 import type { Doors } from "./doors/doors.ts";
+import { createRefusalLog } from "./doors/refusal-log.ts";
 import { createExecutor } from "./execute.ts";
 import type { RunnerFunction, Services } from "./function.ts";
 import { problemResponse } from "./problem.ts";
@@ -26,6 +27,7 @@ export function createRouter(options: RouterOptions): App {
 function mount({ routes, services, doors, log }: RouterOptions): App {
   const app: App = new Hono();
   const answer = createExecutor(log);
+  const refused = createRefusalLog(log);
   for (const { method, pattern, load } of routes) {
     app.on(method, pattern, (context): Response | Promise<Response> => {
       const raw = { params: context.req.param(), request: context.req.raw, services };
@@ -51,8 +53,12 @@ function mount({ routes, services, doors, log }: RouterOptions): App {
     response.headers.set("allow", allowed);
     return response;
   });
-  app.onError((error) => {
-    if (!(error instanceof RunnerError)) log.error({ err: error }, "a request failed outside its function");
+  app.onError((error, { env, req }) => {
+    // What functions throw does not come here.
+    if (error instanceof RunnerError) {
+      const peer = env.incoming.socket.remoteAddress;
+      refused({ code: error.code, peer, method: req.method, path: req.path });
+    } else log.error({ err: error }, "a request failed outside its function");
     return problemResponse(error);
   });
   return app;

@@ -95,6 +95,14 @@ describe("with API keys", () => {
       expectProblem(await server.get("/v1/skills", { authorization }), 401, "UNAUTHORIZED");
   });
 
+  test("who is not let in is told to the operator, without what he sent as a key", async () => {
+    server = await withKeys();
+    await server.get("/v1/jobs", { authorization: "Bearer sr_guessed" });
+    expect(server.warnings).toEqual([
+      { code: "UNAUTHORIZED", peer: expect.stringContaining("127.0.0.1"), method: "GET", path: "/v1/jobs" },
+    ]);
+  });
+
   test("any host name is answered to, unless some are named", async () => {
     server = await withKeys();
     const headers = { ...bearer("read"), host: "runner.example" };

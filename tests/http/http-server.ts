@@ -34,6 +34,8 @@ export interface HttpServer {
   port: number;
   /** What the server logged as errors. */
   faults: string[];
+  /** The fields of its warnings. */
+  warnings: object[];
   send(method: string, path: string, sent?: Sent): Promise<HttpAnswer>;
   get(path: string, headers?: Record<string, string>): Promise<HttpAnswer>;
   /** Sends a job that must be accepted and gives its id. */
@@ -51,9 +53,10 @@ export async function startHttp(options: HarnessOptions = {}): Promise<HttpServe
   await harness.writeSkill("s", plainPackage("s"));
   const routes = await readRoutes();
   const faults: string[] = [];
+  const warnings: object[] = [];
   const log = {
     info() {},
-    warn() {},
+    warn: (fields: object) => warnings.push(fields),
     error: (fields: object, message: string) =>
       faults.push(`${message} ${"err" in fields ? fields.err : ""}`),
   };
@@ -71,6 +74,7 @@ export async function startHttp(options: HarnessOptions = {}): Promise<HttpServe
     routes,
     port: server.port,
     faults,
+    warnings,
     send,
     get: (path, headers = {}) => send("GET", path, { headers }),
     job,
