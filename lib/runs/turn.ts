@@ -10,6 +10,7 @@ import { createLineSplitter, type LineBytes } from "./line-splitter.ts";
 import { processStat } from "./process-files.ts";
 import { endProcessGroup, type KillGraces, sweepByEnvironment } from "./process-tree.ts";
 import type { Resources } from "./record.ts";
+import { createRedactor, secretsOf } from "./redactor.ts";
 import { createTurnReader } from "./turn-reader.ts";
 import type { UsageSampler } from "./usage-sampler.ts";
 
@@ -100,17 +101,28 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
       ? () => null
       : options.sampler.watch(child.pid, `${trackingVariable}=${options.runId}`);
   const spoken = agent.converse === undefined ? null : new PassThrough();
-  child.stdout.on("data", (chunk: Buffer) => {
-    stall.restart();
+  const takeOut = (chunk: Buffer) => {
+    if (chunk.length === 0) return;
     stdout.write(chunk, child.stdout);
     if (spoken === null) reader.write(chunk);
     else spoken.write(chunk);
-  });
-  child.stderr.on("data", (chunk: Buffer) => {
-    stall.restart();
+  };
+  const takeErr = (chunk: Buffer) => {
+    if (chunk.length === 0) return;
     stderr.write(chunk, child.stderr);
     stderrLines.write(chunk);
     lastWords = (lastWords + chunk.toString("utf8")).slice(-stderrTail);
+  };
+  // Before anything is kept or told: logs, events, errors and bundles are made from what comes through here.
+  const secrets = secretsOf({ ...options.env, ...command.env }, agent.keyVariables);
+  const clean = { stdout: createRedactor(secrets), stderr: createRedactor(secrets) };
+  child.stdout.on("data", (chunk: Buffer) => {
+    stall.restart();
+    takeOut(clean.stdout.push(chunk));
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    stall.restart();
+    takeErr(clean.stderr.push(chunk));
   });
 
   const end = async () => {
@@ -134,7 +146,10 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   let conversation: Promise<void> | undefined;
   if (spoken !== null) {
     // Also when the pipe is torn down: a conversation that hears no end would wait for ever.
-    child.stdout.once("close", () => spoken.end());
+    child.stdout.once("close", () => {
+      takeOut(clean.stdout.end());
+      spoken.end();
+    });
     // Whoever speaks a protocol does not end by itself: the turn is over when the conversation is.
     conversation = converse(options, { input: child.stdin, output: spoken, take: reader.take }).finally(stop);
   }
@@ -153,6 +168,8 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   ending ??= tidyUp();
   await ending;
   if (conversation !== undefined) await Promise.race([conversation, sleep(conversationGraceMs)]);
+  takeOut(clean.stdout.end());
+  takeErr(clean.stderr.end());
   stderrLines.end();
   reader.end(lastWords);
   await Promise.all([stdout.close(), stderr.close()]);

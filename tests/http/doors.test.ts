@@ -237,7 +237,7 @@ test("answers carry what keeps browsers from taking them for pages", async () =>
   expect(page.headers["content-security-policy"]).not.toContain("sandbox");
 });
 
-test("a GET that brings a body without end is answered, and let go of", async () => {
+test("a GET that brings a body is answered, and let go of: nobody reads for as long as it may come", async () => {
   server = await startHttp();
   const socket = connect(server.port, "127.0.0.1");
   let said = "";
@@ -247,10 +247,9 @@ test("a GET that brings a body without end is answered, and let go of", async ()
   socket.on("error", () => undefined);
   const closed = new Promise((resolve) => socket.once("close", resolve));
   socket.write("GET /v1/skills HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000000\r\n\r\n");
-  const flood = setInterval(() => socket.write(Buffer.alloc(64 * 1024)), 5);
   await closed;
-  clearInterval(flood);
   expect(said).toContain("200 OK");
+  expect(said.toLowerCase()).toContain("connection: close");
 });
 
 test.each([

@@ -1,0 +1,90 @@
+import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import getEvents from "../functions/v1/jobs/[request_id]/events/history.get.ts";
+import getLogs from "../functions/v1/jobs/[request_id]/logs/index.get.ts";
+import { type Harness, plainPackage, startHarness } from "./harness.ts";
+
+/** An agent that shows the key it was given: nobody who reads the job sees it. */
+let harness: Harness;
+afterEach(() => harness.close());
+
+const key = "sk-proj-0123456789abcdefghijklmnop";
+const token = 'tok"en/with\\odd signs';
+
+async function run(script: string) {
+  harness = await startHarness({});
+  await harness.writeSkill("s", plainPackage("s"));
+  const path = join(harness.config.npmPrefix, "bin/codex");
+  await mkdir(join(harness.config.npmPrefix, "bin"), { recursive: true });
+  const isProbe = `if (process.argv[2] === "--version") { console.log("codex-cli 0.169.0"); process.exit(0); }
+if (process.argv[2] !== "exec" || process.argv[3] === "--help") process.exit(0);`;
+  await writeFile(path, `#!/usr/bin/env node\n${isProbe}\n${script}\n`);
+  await chmod(path, 0o755);
+  const env = { OPENAI_API_KEY: key, DEPLOY_TOKEN: token, REGION: "europe-west1" };
+  const { body } = await harness.submit({ skill_id: "s", runtime_options: { no_cache: true, env } });
+  const job = await harness.ended(body.request_id);
+  const params = { request_id: body.request_id };
+  const events = JSON.stringify((await harness.call(getEvents, { params })).body);
+  const logs = JSON.stringify((await harness.call(getLogs, { params })).body);
+  return { job, events, logs };
+}
+
+/** The files of all jobs, of whatever kind, that hold one of the secrets. */
+async function leaks(): Promise<string[]> {
+  const entries = await readdir(harness.config.dataDir, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const texts = await Promise.all(files.map(async (file) => ({ file, text: await readFile(file, "utf8") })));
+  const spellings = [key, token, JSON.stringify(token).slice(1, -1)];
+  return texts
+    .filter(({ text }) => spellings.some((secret) => text.includes(secret)))
+    .map(({ file }) => file);
+}
+
+const say = `
+const write = (stream, text) => new Promise((done) => stream.write(text, done));
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+/** In two pieces, cut in the middle of the key. */
+const halves = async (stream, line) => {
+  const cut = line.indexOf("0123456789") + 5;
+  await write(stream, line.slice(0, cut));
+  await sleep(60);
+  await write(stream, line.slice(cut));
+};
+const key = process.env.OPENAI_API_KEY;
+const line = (value) => JSON.stringify(value) + "\\n";
+`;
+
+test("in what it says, does and logs, though the border of two pieces cuts it", async () => {
+  const { job, events, logs } = await run(`${say}
+await halves(process.stderr, "debug: using " + key + "\\n");
+await write(process.stdout, line({ type: "thread.started", thread_id: "t" }));
+const echo = { id: "1", type: "command_execution", command: "env", aggregated_output: "KEY=" + key, exit_code: 0, status: "completed" };
+await halves(process.stdout, line({ type: "item.completed", item: echo }));
+// As in an answer: JSON in JSON.
+const note = JSON.stringify({ note: process.env.DEPLOY_TOKEN + " in " + process.env.REGION + " with " + key });
+await halves(process.stdout, line({ type: "item.completed", item: { id: "2", type: "agent_message", text: note } }));
+await write(process.stdout, line({ type: "item.completed", item: { id: "3", type: "agent_message", text: '{"ok":true}' } }));
+await write(process.stdout, line({ type: "turn.completed", usage: { input_tokens: 1, cached_input_tokens: 0, output_tokens: 1 } }));
+`);
+  expect(job.error).toBeNull();
+  for (const told of [events, logs]) {
+    expect(told).toContain("[redacted]");
+    expect(told).not.toContain("sk-proj");
+    expect(told).not.toContain("odd signs");
+  }
+  // What is no secret stays.
+  expect(events).toContain("europe-west1");
+  expect(await leaks()).toEqual([]);
+});
+
+test("in the reason for which it failed", async () => {
+  const { job } = await run(`${say}
+await write(process.stdout, line({ type: "thread.started", thread_id: "t" }));
+await halves(process.stdout, line({ type: "turn.failed", error: { message: "Incorrect API key provided: " + key } }));
+process.exitCode = 1;
+`);
+  expect(job.status).toBe("failed");
+  expect(job.error.message).toContain("[redacted]");
+  expect(await leaks()).toEqual([]);
+});
