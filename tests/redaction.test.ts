@@ -35,7 +35,8 @@ async function leaks(): Promise<string[]> {
   const entries = await readdir(harness.config.dataDir, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   const texts = await Promise.all(files.map(async (file) => ({ file, text: await readFile(file, "utf8") })));
-  const spellings = [key, token, JSON.stringify(token).slice(1, -1)];
+  const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
+  const spellings = [key, token, inJson(token), inJson(inJson(token))];
   return texts
     .filter(({ text }) => spellings.some((secret) => text.includes(secret)))
     .map(({ file }) => file);

@@ -3,30 +3,57 @@ import { expect, test } from "vitest";
 import { createRedactor, redacted, secretsOf } from "./redactor.ts";
 
 /** The text that comes through when it arrives in these pieces. */
-function through(secrets: string[], pieces: Buffer[]): string {
+function through(secrets: readonly string[], pieces: readonly Buffer[]): string {
   const redactor = createRedactor(secrets);
   return Buffer.concat([...pieces.map((piece) => redactor.push(piece)), redactor.end()]).toString();
 }
 
+/** Pieces of a text, cut at these places. */
+function cutAt(bytes: Buffer, cuts: readonly number[]): Buffer[] {
+  const borders = [0, ...cuts.filter((cut) => cut < bytes.length).sort((a, b) => a - b), bytes.length];
+  return borders.slice(1).map((border, n) => bytes.subarray(borders[n], border));
+}
+
+const cuts = fc.array(fc.nat(200), { maxLength: 20 });
+// Few letters, so that a text is full of what nearly is a secret.
+const few = fc.string({ unit: fc.constantFrom("a", "b"), maxLength: 12 });
+
 test("no secret comes through, however the text is cut, and nothing else is lost", () => {
-  // Few letters, so that a text is full of what nearly is a secret.
-  const text = fc.string({ unit: fc.constantFrom("a", "b"), maxLength: 12 });
-  const parts = fc.array(fc.oneof(text, fc.constant("<1>"), fc.constant("<2>")), { maxLength: 12 });
+  const secrets = ["aabXaabYab", "aabXaabYabb-longer"] as const;
+  const parts = fc.array(fc.oneof(few, fc.constantFrom(...secrets)), { maxLength: 12 });
   fc.assert(
-    fc.property(parts, fc.array(fc.nat(200), { maxLength: 20 }), (drawn, cuts) => {
-      const secrets = ["aabXaabYab", "aabXaabYabb-longer"];
-      const whole = drawn
-        .map((part) => part.replace("<1>", secrets[0] ?? "").replace("<2>", secrets[1] ?? ""))
-        .join("");
-      const bytes = Buffer.from(whole);
-      const borders = [0, ...cuts.filter((cut) => cut < bytes.length).sort((a, b) => a - b), bytes.length];
-      const pieces = borders.slice(1).map((border, n) => bytes.subarray(borders[n], border));
-      expect(through(secrets, pieces)).toBe(
-        whole.replaceAll(secrets[1] ?? "", redacted).replaceAll(secrets[0] ?? "", redacted),
-      );
+    fc.property(parts, cuts, (drawn, places) => {
+      const whole = drawn.join("");
+      const clean = whole.replaceAll(secrets[1], redacted).replaceAll(secrets[0], redacted);
+      expect(through(secrets, cutAt(Buffer.from(whole), places))).toBe(clean);
     }),
     { numRuns: 2_000 },
   );
+});
+
+test("whatever the secrets are, none stands in what comes through, and what is no secret does", () => {
+  const secret = fc.string({ unit: fc.constantFrom("a", "b"), minLength: 3, maxLength: 8 });
+  fc.assert(
+    fc.property(
+      fc.array(secret, { minLength: 1, maxLength: 3 }),
+      few,
+      few,
+      cuts,
+      (secrets, one, other, places) => {
+        const whole = `${one}${secrets.join("")}${other}`;
+        const came = through(secrets, cutAt(Buffer.from(whole), places));
+        for (const text of secrets) expect(came).not.toContain(text);
+        const free = `<${"ab".repeat(3)}`.replaceAll("ab", "cd");
+        expect(through(secrets, cutAt(Buffer.from(free + whole), places))).toContain(free);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});
+
+test("where two secrets overlap, nothing of either stays", () => {
+  const secrets = ["abcdefgh-1", "h-1-rest-of-key"];
+  expect(through(secrets, [Buffer.from("<abcdefgh-1-rest-of-key>")])).toBe(`<${redacted}>`);
 });
 
 test("what cannot begin a secret is not held back", () => {
@@ -37,23 +64,45 @@ test("what cannot begin a secret is not held back", () => {
 });
 
 test("a secret is known in the spelling of JSON and of a URL, too", () => {
-  const secret = 'p"ss/w\\rd+é\n';
-  const text = `${JSON.stringify({ secret })} ${encodeURIComponent(secret)} ${secret}`;
-  expect(through([secret], [Buffer.from(text)])).toBe(`{"secret":"${redacted}"} ${redacted} ${redacted}`);
+  const secret = 'p"ss/w\\rd+é\t';
+  const text = `${JSON.stringify({ secret })} ${JSON.stringify(JSON.stringify(secret))} ${encodeURIComponent(secret)} ${secret}`;
+  expect(through([secret], [Buffer.from(text)])).toBe(
+    `{"secret":"${redacted}"} "\\"${redacted}\\"" ${redacted} ${redacted}`,
+  );
 });
 
-test("secrets are an agent's keys and what is called one; short ones and other settings are none", () => {
+test("half a character in a secret breaks nothing", () => {
+  expect(through(["\ud800abcdefghijklmnop"], [Buffer.from("\ufffdabcdefghijklmnop!")])).toBe(`${redacted}!`);
+});
+
+test("each piece is gone through once, however often a secret stands in it", () => {
+  const short = "0123456789abcdef";
+  const long = `${"x".repeat(4_000)}${"y".repeat(4_000)}`;
+  const piece = Buffer.from(short.repeat(4_096));
+  const redactor = createRedactor([short, long, "a".repeat(8_000)]);
+  // What looks at the long ones again behind each short one takes half a minute for one piece, and is ended.
+  for (let n = 0; n < 20; n++) expect(redactor.push(piece).length).toBe(4_096 * redacted.length);
+});
+
+test("secrets are an agent's keys and what is called one; settings, paths, numbers and short texts are none", () => {
   const environment = {
-    OPENAI_API_KEY: "sk-0123456789",
-    MY_TOKEN: "token-0123456789",
+    OPENAI_API_KEY: " sk-0123456789abcdef\n",
+    MY_TOKEN: "token-0123456789ab",
+    SIGNING_PRIVATE_KEY: "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG\nshort\n",
     DB_PASSWORD: "short",
-    REGION: "europe-west1",
-    ODD_NAME: "odd-0123456789",
-    PATH: "/usr/bin:/bin",
+    REGION: "europe-west1-and-more",
+    KEYWORDS: "command_execution",
+    MAX_TOKENS: "1000000000000000000",
+    RATE_TOKEN: "1000000000000000000",
+    GEMINI_API_KEY_AUTH_MECHANISM: "x-goog-api-key-or-so",
+    GOOGLE_APPLICATION_CREDENTIALS: "/opt/config/gemini/service.json",
+    ODD_NAME: "odd-0123456789abcdef",
   };
-  expect(secretsOf(environment, ["ODD_NAME"])).toEqual([
-    "sk-0123456789",
-    "token-0123456789",
-    "odd-0123456789",
+  expect(secretsOf(environment, ["ODD_NAME", "OPENAI_API_KEY"])).toEqual([
+    "sk-0123456789abcdef",
+    "token-0123456789ab",
+    "-----BEGIN KEY-----",
+    "MIIEvQIBADANBgkqhkiG",
+    "odd-0123456789abcdef",
   ]);
 });

@@ -1,9 +1,12 @@
 /** What stands in the place of a secret. */
 export const redacted = "[redacted]";
 const mark = Buffer.from(redacted);
-/** Shorter texts stand in too many words that are no secret. */
-const leastLength = 8;
-const secretName = /KEY|TOKEN|SECRET|PASSW|CREDENTIAL/i;
+
+/** Real keys are longer; shorter texts may stand in what is no secret, such as the words of a CLI's own protocol. */
+const leastLength = 16;
+const mostSecrets = 64;
+const secretName =
+  /(^|_)(API_?KEY|ACCESS_KEY|PRIVATE_KEY|SECRET_KEY|SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|PAT)$/i;
 
 /** Takes secrets out of a stream of bytes, also where one is cut by the border of two pieces. */
 export interface Redactor {
@@ -14,73 +17,85 @@ export interface Redactor {
 }
 
 /**
- * The secrets in an agent's environment: its keys, and what is called so by its name (a caller's own variables may hold
- * anything, and most of it is no secret).
+ * The secrets in an agent's environment: its keys, and what is called so by the end of its name (a caller's own variables may
+ * hold anything). One of several lines is printed line by line, so each line is one. At most 64.
  */
 export function secretsOf(
   environment: Readonly<Record<string, string>>,
   keyVariables: readonly string[],
 ): string[] {
   return Object.entries(environment)
-    .filter(
-      ([name, value]) =>
-        value.length >= leastLength && (keyVariables.includes(name) || secretName.test(name)),
-    )
-    .map(([, value]) => value);
+    .filter(([name]) => keyVariables.includes(name) || secretName.test(name))
+    .flatMap(([, value]) => value.split(/[\r\n]+/))
+    .map((line) => line.trim())
+    .filter((line) => line.length >= leastLength && !/^([\d.,\s]+|\/.*)$/.test(line))
+    .slice(0, mostSecrets);
 }
 
 /** A redactor for these texts, as they are and as JSON or a URL spells them. */
 export function createRedactor(secrets: readonly string[]): Redactor {
-  // An answer is JSON in the text of an event, which is JSON.
-  const inJson = (text: string) => JSON.stringify(text).slice(1, -1);
-  const spellings = secrets.flatMap((text) => [
-    text,
-    inJson(text),
-    inJson(inJson(text)),
-    encodeURIComponent(text),
-  ]);
-  const needles = [...new Set(spellings)].map((text) => Buffer.from(text));
+  const needles = [...new Set(secrets.flatMap(spellingsOf))].map((text) => createNeedle(Buffer.from(text)));
   if (needles.length === 0) return { push: (piece) => piece, end: () => Buffer.alloc(0) };
   const longest = Math.max(...needles.map(({ length }) => length));
   let held: Buffer = Buffer.alloc(0);
 
-  /** The first secret in `bytes` at or behind `from`; of two that begin there, the longer. */
-  const firstIn = (bytes: Buffer, from: number) => {
-    let first: { at: number; length: number } | null = null;
-    for (const { at, length } of needles.map((needle) => ({
-      at: bytes.indexOf(needle, from),
-      length: needle.length,
-    })))
-      if (at >= 0 && (first === null || at < first.at || (at === first.at && length > first.length)))
-        first = { at, length };
-    return first;
-  };
-  /** How many of the last bytes could begin a secret. */
-  const beginning = (bytes: Buffer) => {
-    for (let length = Math.min(longest - 1, bytes.length); length > 0; length--) {
-      const tail = bytes.subarray(bytes.length - length);
-      if (needles.some((needle) => length < needle.length && needle.subarray(0, length).equals(tail)))
-        return length;
-    }
-    return 0;
-  };
-  /** What of `bytes` is clean by now. What is not the last piece keeps back where a secret, or one that it is part of, may go on. */
+  /** What of `bytes` is clean by now. Unless they are the last, what could begin a secret is kept back. */
   const take = (bytes: Buffer, isLast: boolean): Buffer => {
+    const tail = bytes.subarray(Math.max(0, bytes.length - longest));
+    const open = isLast ? 0 : Math.max(...needles.map((needle) => needle.begunAtEndOf(tail)));
+    const until = bytes.length - open;
     const kept: Buffer[] = [];
     let from = 0;
-    const openFrom = () => (isLast ? bytes.length : bytes.length - beginning(bytes.subarray(from)));
-    let until = openFrom();
-    for (let found = firstIn(bytes, from); found !== null && found.at < until; found = firstIn(bytes, from)) {
-      kept.push(bytes.subarray(from, found.at), mark);
-      from = found.at + found.length;
-      until = openFrom();
+    // Where two of them overlap, nothing of either stays.
+    for (const { at, end } of needles.flatMap((needle) => needle.allIn(bytes)).sort((a, b) => a.at - b.at)) {
+      if (at >= until) break;
+      if (at >= from) kept.push(bytes.subarray(from, at), mark);
+      from = Math.max(from, end);
     }
-    held = bytes.subarray(until);
-    const clean = bytes.subarray(from, until);
-    return kept.length === 0 ? clean : Buffer.concat([...kept, clean]);
+    held = Buffer.from(bytes.subarray(Math.max(until, from)));
+    if (from < until) kept.push(bytes.subarray(from, until));
+    return kept.length === 1 && kept[0] !== undefined ? kept[0] : Buffer.concat(kept);
   };
   return {
     push: (piece) => take(held.length === 0 ? piece : Buffer.concat([held, piece]), false),
     end: () => take(held, true),
+  };
+}
+
+function spellingsOf(secret: string): string[] {
+  // What has no UTF-8 comes out of the agent as what has.
+  const text = Buffer.from(secret).toString();
+  const inJson = (plain: string) => JSON.stringify(plain).slice(1, -1);
+  // An answer is JSON in the text of an event, which is JSON.
+  return [text, inJson(text), inJson(inJson(text)), encodeURIComponent(text)];
+}
+
+/** One text to look for. Each piece is gone through once, whatever is in it. */
+function createNeedle(bytes: Buffer) {
+  // Knuth, Morris, Pratt (1977): the longest beginning that also ends at each place.
+  const fallback = new Int32Array(bytes.length);
+  const follow = (state: number, byte: number | undefined): number => {
+    let known = state;
+    while (known > 0 && bytes[known] !== byte) known = fallback[known - 1] ?? 0;
+    return bytes[known] === byte ? known + 1 : 0;
+  };
+  for (let n = 1; n < bytes.length; n++) fallback[n] = follow(fallback[n - 1] ?? 0, bytes[n]);
+  return {
+    length: bytes.length,
+    allIn(text: Buffer): { at: number; end: number }[] {
+      const found = [];
+      for (let at = text.indexOf(bytes); at >= 0; at = text.indexOf(bytes, at + bytes.length))
+        found.push({ at, end: at + bytes.length });
+      return found;
+    },
+    /** How many of the last bytes begin it, without being all of it. */
+    begunAtEndOf(text: Buffer): number {
+      let state = 0;
+      for (const byte of text) {
+        if (state === bytes.length) state = fallback[state - 1] ?? 0;
+        state = follow(state, byte);
+      }
+      return state === bytes.length ? (fallback[state - 1] ?? 0) : state;
+    },
   };
 }

@@ -80,6 +80,9 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
 
   const stdout = boundedLog(logs.stdout);
   const stderr = boundedLog(logs.stderr);
+  // Before anything is kept or told: logs, events and errors are made from what comes through here.
+  const secrets = secretsOf({ ...options.env, ...command.env }, agent.keyVariables);
+  const clean = { stdout: createRedactor(secrets), stderr: createRedactor(secrets) };
   let lastWords = "";
   const stall = createStallTimer(options.stallMs, options.onStall);
 
@@ -113,9 +116,6 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     stderrLines.write(chunk);
     lastWords = (lastWords + chunk.toString("utf8")).slice(-stderrTail);
   };
-  // Before anything is kept or told: logs, events, errors and bundles are made from what comes through here.
-  const secrets = secretsOf({ ...options.env, ...command.env }, agent.keyVariables);
-  const clean = { stdout: createRedactor(secrets), stderr: createRedactor(secrets) };
   child.stdout.on("data", (chunk: Buffer) => {
     stall.restart();
     takeOut(clean.stdout.push(chunk));

@@ -51,6 +51,7 @@ test.each(["172.17.0.1", "10.0.0.7", "::ffff:10.0.0.7", "fe80::1", "2001:db8::1"
 
 test("nobody is let in from nowhere: a connection that is gone has no address", async () => {
   expect(await refusal({ publishedAt: "127.0.0.1" }, undefined)).toBe("FORBIDDEN");
+  expect(await refusal({}, undefined)).toBe("FORBIDDEN");
 });
 
 test("who has the very address that was called is on this machine", async () => {

@@ -9,21 +9,24 @@ export interface Refusal {
 }
 
 const quietMs = 1_000;
+const mostOfPath = 200;
 
-/** Tells the operator who was not let in: one line a second, with how many more there were, so that a flood fills no disk. */
-export function createRefusalLog(log: Log, now: () => number = Date.now): (refusal: Refusal) => void {
-  let quietUntil = 0;
+/** Tells the operator who was not let in: one line, then for a second only how many more there were, so that a flood fills no disk. */
+export function createRefusalLog(log: Log): (refusal: Refusal) => void {
+  let isQuiet = false;
   let untold = 0;
+  const speak = () => {
+    isQuiet = false;
+    if (untold > 0) log.warn({ more: untold }, "more requests were refused");
+    untold = 0;
+  };
   return (refusal) => {
-    if (now() < quietUntil) {
+    if (isQuiet) {
       untold += 1;
       return;
     }
-    quietUntil = now() + quietMs;
-    log.warn(
-      { ...refusal, ...(untold === 0 ? {} : { more_since_the_last_line: untold }) },
-      "a request was refused",
-    );
-    untold = 0;
+    isQuiet = true;
+    setTimeout(speak, quietMs).unref();
+    log.warn({ ...refusal, path: refusal.path.slice(0, mostOfPath) }, "a request was refused");
   };
 }
