@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { type Logger, pino } from "pino";
 import { type Config, readConfig } from "./config.ts";
+import { nameInUrl } from "./doors/addresses.ts";
 import { openDoors } from "./doors/index.ts";
 import { createEarlyRouter, createRouter } from "./router.ts";
 import { type Route, readRoutes } from "./routes.ts";
@@ -71,8 +72,8 @@ async function main(config: Config): Promise<void> {
 
 /** Where the server is reached from this machine. */
 function urlOf(host: string, port: number): string {
-  const name = host === "0.0.0.0" || host === "::" ? "localhost" : host.includes(":") ? `[${host}]` : host;
-  return `http://${name}:${port}`;
+  const isAny = host === "0.0.0.0" || host === "::";
+  return `http://${isAny ? "localhost" : nameInUrl(host)}:${port}`;
 }
 
 /** What nobody waits for: the engines' state for the operator, and the functions nobody has called yet. */

@@ -26,7 +26,6 @@ export function sendFile(request: Request, file: SendableFile, name: string): Re
     "content-type": contentType(basename(name)) || "application/octet-stream",
     etag: file.etag,
     "last-modified": file.modified.toUTCString(),
-    "x-content-type-options": "nosniff",
   });
   const known = request.headers
     .get("if-none-match")

@@ -15,6 +15,11 @@ export function isLoopback(address: string): boolean {
 /** Names that a browser takes for this machine whatever a name server says. */
 export const loopbackNames: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
 
+/** A name or address as URLs and Host headers have it: IPv6 in brackets (RFC 3986, 3.2.2). */
+export function nameInUrl(host: string): string {
+  return isIPv6(host) ? `[${host}]` : host;
+}
+
 /** The name in a Host header, without its port, in small letters; null where there is none. */
 export function hostName(host: string | undefined): string | null {
   return /^(\[[\da-f:.]+\]|[\w.-]+)(?::\d*)?$/i.exec(host ?? "")?.[1]?.toLowerCase() ?? null;

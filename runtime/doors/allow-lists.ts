@@ -1,6 +1,5 @@
 import { hostName } from "./addresses.ts";
-
-const entriesOf = (text: string) => text.split(/[\s,]+/).filter((entry) => entry !== "");
+import { entriesOf } from "./entries.ts";
 
 /** Host names, several with commas or white space. @throws Error for what is none */
 export function parseHosts(text: string): readonly string[] {

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import { entriesOf } from "./entries.ts";
 
 /** What a key may do; each may also do what those before it may. */
 export const scopes = ["read", "run", "admin"] as const;
@@ -19,18 +20,15 @@ const howTo = "node scripts/api-key.mjs NAME SCOPE makes one";
  * @throws Error where there is none, which must not mean that nobody needs one; else saying which entry is wrong, by its place (a key pasted there by mistake must not get into a log)
  */
 export function parseApiKeys(text: string): readonly ApiKey[] {
-  const keys = text
-    .split(/[\s,]+/)
-    .filter((entry) => entry !== "")
-    .map((entry, n) => {
-      const match = /^([\w.-]{1,64}):(\w+):([0-9a-f]{64})$/i.exec(entry);
-      const scope = scopes.find((known) => known === match?.[2]);
-      if (match?.[1] === undefined || match[3] === undefined || scope === undefined)
-        throw new Error(
-          `entry ${n + 1} must be name:scope:hash with scope ${scopes.join(", ")} and the key's SHA-256 in hex; ${howTo}`,
-        );
-      return { name: match[1], scope, hash: Buffer.from(match[3], "hex") };
-    });
+  const keys = entriesOf(text).map((entry, n) => {
+    const match = /^([\w.-]{1,64}):(\w+):([0-9a-f]{64})$/i.exec(entry);
+    const scope = scopes.find((known) => known === match?.[2]);
+    if (match?.[1] === undefined || match[3] === undefined || scope === undefined)
+      throw new Error(
+        `entry ${n + 1} must be name:scope:hash with scope ${scopes.join(", ")} and the key's SHA-256 in hex; ${howTo}`,
+      );
+    return { name: match[1], scope, hash: Buffer.from(match[3], "hex") };
+  });
   if (keys.length === 0) throw new Error(`there is no key in it; ${howTo}. Leave it out to go without`);
   const names = keys.map(({ name }) => name);
   const twice = names.find((name, n) => names.indexOf(name) !== n);

@@ -1,5 +1,5 @@
-import { isIPv6 } from "node:net";
 import type { Config } from "../config.ts";
+import { nameInUrl } from "./addresses.ts";
 import { createDoors, type Doors } from "./doors.ts";
 import { createRateLimit } from "./rate-limit.ts";
 
@@ -9,7 +9,7 @@ export async function openDoors({ host, doors }: Pick<Config, "host" | "doors">)
   const isLimited = options.keys.length > 0 && ratePerMinute > 0;
   return createDoors({
     ...options,
-    ownName: isIPv6(host) ? `[${host}]` : host,
+    ownName: nameInUrl(host),
     rateLimit: isLimited ? await createRateLimit(ratePerMinute) : null,
   });
 }

@@ -87,8 +87,7 @@ function paramValue(random: Seeded, name: string, known: Known): string {
 }
 
 /** Lone surrogates have no spelling in a URL. */
-const wellFormed = (text: string) =>
-  text.replaceAll(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "�");
+const wellFormed = (text: string) => Buffer.from(text).toString();
 /** What Node lets through as a path: no blanks, nothing beyond Latin-1. */
 const sendable = (text: string) =>
   wellFormed(text).replaceAll(/[^\x21-\x7e]/gu, (sign) => encodeURIComponent(sign));
