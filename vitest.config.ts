@@ -20,7 +20,14 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["**/*.test.ts"],
-          exclude: [...exclude, "tests/real/**", "tests/crash/**", "tests/container/**", "tests/fuzz/**"],
+          exclude: [
+            ...exclude,
+            "tests/real/**",
+            "tests/crash/**",
+            "tests/container/**",
+            "tests/fuzz/**",
+            "tests/storage/**",
+          ],
         },
       },
       {
@@ -34,6 +41,10 @@ export default defineConfig({
       {
         extends: true,
         test: { name: "fuzz", include: ["tests/fuzz/**/*.test.ts"], exclude, testTimeout: 600_000 },
+      },
+      {
+        extends: true,
+        test: { name: "storage", include: ["tests/storage/**/*.test.ts"], exclude, testTimeout: 120_000 },
       },
       {
         extends: true,

@@ -7,7 +7,7 @@ import {
   type EngineStatus,
   type InstallOutcome,
 } from "../lib/agents/index.ts";
-import { openRecordStore } from "../lib/storage/index.ts";
+import { createRecordStore, memoryDriver } from "../lib/storage/index.ts";
 import { readConfig } from "./config.ts";
 import { createEngineParts, loadAgents } from "./engines.ts";
 
@@ -49,7 +49,7 @@ async function main(args: string[]): Promise<number> {
   const config = readConfig(environment, resolve(process.cwd()));
   const agents = await loadAgents(config);
   // No mode needs the stored ones, which are the server's: it may be at work in the same folder.
-  const records = openRecordStore("memory:", "");
+  const records = createRecordStore(memoryDriver());
   // Asked anew, not recalled: this is how a status that has gone stale is put right.
   const { engines, manager } = createEngineParts({ config, agents, environment, records, recall: false });
   if (engine !== null) engines.get(engine);

@@ -2,6 +2,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseEngineSelection, parseVersionOverrides } from "../lib/agents/index.ts";
 import { defaultCapacitySettings as capacity } from "../lib/capacity/index.ts";
+import { parseStorageUrl } from "../lib/storage/index.ts";
 import { parseAddress } from "./doors/addresses.ts";
 import { parseHosts, parseOrigins } from "./doors/allow-lists.ts";
 import { parseApiKeys } from "./doors/api-keys.ts";
@@ -98,11 +99,10 @@ export const environment = z.object({
     "Longest one install of an agent CLI may take, in seconds.",
   ),
   SKILL_RUNNER_SKILLS_DIR: z.string().default("skills").describe("Folder of the skill packages."),
-  SKILL_RUNNER_STORAGE: z
-    .string()
-    .default("fs:")
+  SKILL_RUNNER_STORAGE: read(parseStorageUrl)
+    .prefault("fs:")
     .describe(
-      'Where records lie: "fs:" (state/ in the data directory), "fs:/absolute/folder", or "memory:" for tests.',
+      'Where jobs are kept, as a URL: "fs:" (state/ in the data directory), "sqlite:", "redis://...", "postgres://...", "s3://bucket/folder"; "memory:" for tests. docs/storage.md has them all.',
     ),
   SKILL_RUNNER_ENGINE_HARD_TIMEOUT_SECONDS: whole(1, 1200, maxSeconds).describe(
     "Longest a run may be running when it does not say so itself, in seconds.",

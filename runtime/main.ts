@@ -112,7 +112,8 @@ try {
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if ("code" in error && error.code === "EADDRINUSE") return `${error.message}. Set PORT to a free one.`;
-  return "code" in error || /^(These environment|Another server|The file of ACP agents)/.test(error.message)
+  return "code" in error ||
+    /^(These environment|Another server|The storage|The file of ACP agents)/.test(error.message)
     ? error.message
     : (error.stack ?? error.message);
 }

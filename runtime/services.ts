@@ -23,7 +23,7 @@ import {
   type Log,
 } from "../lib/runs/index.ts";
 import { createSkillInstalls, createSkillRegistry, createValidators } from "../lib/skills/index.ts";
-import { openRecordStore, syncFiles } from "../lib/storage/index.ts";
+import { openStorage, syncFiles } from "../lib/storage/index.ts";
 import type { Config } from "./config.ts";
 import { lockDataDir } from "./data-dir-lock.ts";
 import { createEngineParts, loadAgents } from "./engines.ts";
@@ -60,7 +60,13 @@ export async function createServices({
   await mkdir(config.dataDir, { recursive: true });
   const unlock = await lockDataDir(config.dataDir, (message) => log.warn({ data: config.dataDir }, message));
   const incoming = join(config.dataDir, "incoming");
-  const records = openRecordStore(config.storage, join(config.dataDir, "state"));
+  const { records, advice } = await openStorage(config.storage, config.dataDir).catch(
+    async (error: unknown) => {
+      await unlock();
+      throw error;
+    },
+  );
+  for (const sentence of advice) log.warn({}, sentence);
   const { engines, manager, clean } = createEngineParts({
     config,
     agents,

@@ -65,6 +65,20 @@ const functionTable = {
   },
 };
 
+// A server reads the client of the storage it has, and of no other.
+const storageDrivers = ["redis", "postgres", "sqlite", "s3"];
+const driversApart = {
+  name: "drivers-apart",
+  setup(bundler) {
+    bundler.onResolve({ filter: /\/drivers\/\w+\.ts$/ }, ({ kind, path }) => {
+      const name = /(\w+)\.ts$/.exec(path)?.[1];
+      return kind === "dynamic-import" && storageDrivers.includes(name)
+        ? { path: `../lib/storage/drivers/${name}.js`, external: true }
+        : null;
+    });
+  },
+};
+
 export async function build() {
   const stamp = sourceStamp();
   // Built beside and swapped in, so that nobody starts from a half-built dist/.
@@ -73,7 +87,11 @@ export async function build() {
   mkdirSync(out);
   await esbuild({
     absWorkingDir: root,
-    entryPoints: ["runtime/main.ts", "runtime/agent-manager.ts"],
+    entryPoints: [
+      "runtime/main.ts",
+      "runtime/agent-manager.ts",
+      ...storageDrivers.map((name) => `lib/storage/drivers/${name}.ts`),
+    ],
     outdir: building,
     outbase: ".",
     bundle: true,
@@ -85,10 +103,10 @@ export async function build() {
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: "none",
-    plugins: [englishOnly, functionTable],
+    plugins: [englishOnly, functionTable, driversApart],
     logLevel: "warning",
     // swagger-ui-dist is files to serve, not code to run.
-    external: ["swagger-ui-dist"],
+    external: ["swagger-ui-dist", "pg-native"],
     // Bundled CommonJS packages still call require() for Node's own modules.
     banner: {
       js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',

@@ -22,5 +22,5 @@ for (const [name, options] of steps) {
 }
 if (args.length === 0)
   console.log(
-    "\nNot run here: the real agent CLIs (npm run test:real, fetches them from npm), the crash tests (npm run test:crash), hostile requests (npm run test:fuzz), the container (npm run test:container, needs buildah and podman) and the bench (npm run bench).",
+    "\nNot run here: the real agent CLIs (npm run test:real, fetches them from npm), the crash tests (npm run test:crash), hostile requests (npm run test:fuzz), the storage servers (npm run test:storage, needs redis-server and PostgreSQL), the container (npm run test:container, needs buildah and podman) and the bench (npm run bench).",
   );

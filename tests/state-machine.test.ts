@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { ulid } from "ulid";
-import memoryDriver from "unstorage/drivers/memory";
 import { describe, expect, test } from "vitest";
 import { agents } from "../lib/agents/index.ts";
 import type { RunContext } from "../lib/runs/context.ts";
@@ -21,7 +20,7 @@ import { createRunStore, type RunStore } from "../lib/runs/run-store.ts";
 import type { Scheduler } from "../lib/runs/scheduler.ts";
 import { isTerminal, mayBecome, type RunStatus, runStatus } from "../lib/runs/transitions.ts";
 import type { Waiting } from "../lib/runs/waiting.ts";
-import { createRecordStore, type RecordStore } from "../lib/storage/index.ts";
+import { createRecordStore, memoryDriver, type RecordStore } from "../lib/storage/index.ts";
 
 /** SEED=<seed> RUNS=<count> plays a failing case again, or more of them; fast-check prints seed and path. */
 const seed = process.env.SEED === undefined ? {} : { seed: Number(process.env.SEED) };

@@ -1,7 +1,6 @@
-import memoryDriver from "unstorage/drivers/memory";
 import { expect, test } from "vitest";
 import { RunnerError } from "../errors.ts";
-import { createRecordStore } from "../storage/index.ts";
+import { createRecordStore, memoryDriver } from "../storage/index.ts";
 import { createIdempotency } from "./idempotency.ts";
 import { createKeyedLock } from "./keyed-lock.ts";
 import { recordOf } from "./record.test-support.ts";

@@ -1,10 +1,9 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import memoryDriver from "unstorage/drivers/memory";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { agents } from "../agents/index.ts";
-import { createRecordStore } from "../storage/index.ts";
+import { createRecordStore, memoryDriver } from "../storage/index.ts";
 import type { RunContext } from "./context.ts";
 import { createEventFeeds } from "./event-feed.ts";
 import { createKeyedLock } from "./keyed-lock.ts";

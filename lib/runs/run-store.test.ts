@@ -1,7 +1,6 @@
 import { ulid } from "ulid";
-import memoryDriver from "unstorage/drivers/memory";
 import { beforeEach, describe, expect, test } from "vitest";
-import { createRecordStore, type RecordStore } from "../storage/index.ts";
+import { createRecordStore, memoryDriver, type RecordStore } from "../storage/index.ts";
 import { recordOf } from "./record.test-support.ts";
 import { createRunStore } from "./run-store.ts";
 

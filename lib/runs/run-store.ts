@@ -100,11 +100,11 @@ export function createRunStore(records: RecordStore): RunStore {
 
   async function* endedNewestFirst(before: string | undefined): AsyncGenerator<string> {
     const from = before === undefined ? null : bucketOf(before);
-    for (const day of (await records.children("runs")).reverse()) {
+    for (const day of await records.children("runs", { reverse: true })) {
       if (from !== null && day > from.day) continue;
-      for (const slot of (await records.children(`runs:${day}`)).reverse()) {
+      for (const slot of await records.children(`runs:${day}`, { reverse: true })) {
         if (from !== null && day === from.day && slot > from.slot) continue;
-        yield* (await records.children(`runs:${day}:${slot}`)).reverse();
+        yield* await records.children(`runs:${day}:${slot}`, { reverse: true });
       }
     }
   }

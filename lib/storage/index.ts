@@ -1,3 +1,7 @@
-export { replaceFile, syncFiles } from "./atomic-fs-driver.ts";
+export { fsDriver } from "./drivers/fs.ts";
+export { memoryDriver, onOneProcess } from "./drivers/memory.ts";
 export { mediumFailure } from "./medium-failure.ts";
-export { createRecordStore, openRecordStore, type RecordStore } from "./record-store.ts";
+export { type OpenStorage, openStorage } from "./open-storage.ts";
+export { createRecordStore, type RecordStore } from "./record-store.ts";
+export { replaceFile, syncFiles } from "./replace-file.ts";
+export { parseStorageUrl, type StoragePlace } from "./storage-url.ts";

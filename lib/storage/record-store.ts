@@ -1,21 +1,32 @@
-import { createStorage, type Driver } from "unstorage";
-import memoryDriver from "unstorage/drivers/memory";
+import { createStorage } from "unstorage";
 import { RunnerError } from "../errors.ts";
-import { atomicFsDriver, type PrefixDriver } from "./atomic-fs-driver.ts";
+import type { Page, RecordDriver } from "./record-driver.ts";
 
 /**
- * Small JSON records by key, on any unstorage driver. Keys are segments joined with ":"; a key is never both a record
- * and the prefix of others.
+ * Small JSON records by key, on any backend. Keys are segments joined with ":"; a key is never both a record and the
+ * prefix of others.
  */
 export interface RecordStore {
   read(key: string): Promise<unknown>;
-  /** Replaces the record whole or not at all; durable when it resolves (as far as the driver is), unless told not to. */
+  /** Replaces the record whole or not at all; durable when it resolves (as far as the backend is), unless told not to. */
   write(key: string, value: object, options?: WriteOptions): Promise<void>;
+  /** Stores a record where there is none. @returns false when there is one */
+  create(key: string, value: object): Promise<boolean>;
+  /**
+   * Makes all of the changes, durably, or none. Whoever sees the first of them sees the others, too.
+   * A key that once was the first of several is never given to `write` or `remove`: S3 keeps the rest of a change with it.
+   * @returns false when a record was not as it was expected to be; on S3 only the first one's state is held on to until
+   *   the others are written
+   */
+  change(changes: readonly Change[]): Promise<boolean>;
   remove(key: string, options?: WriteOptions): Promise<void>;
-  /** Names one level below `prefix`, ascending. What unstorage lacks: the newest page of a bucketed key space. */
-  children(prefix: string): Promise<string[]>;
+  /** Names one level below `prefix`, ascending unless told otherwise: records and the folders of longer keys. */
+  children(prefix: string, page?: Page): Promise<string[]>;
   /** Removes every record below `prefix`. */
   clear(prefix: string): Promise<void>;
+  /** Bytes under a key, for what is no record. They have keys of their own. */
+  readBytes(key: string): Promise<Uint8Array | null>;
+  writeBytes(key: string, bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -24,52 +35,44 @@ export interface WriteOptions {
   durable?: boolean;
 }
 
-/**
- * Opens the store that a URL names: `fs:` (the default, `folder` below the data directory), `fs:/abs/path`, `memory:`.
- * @throws RunnerError OPTION_INVALID for a scheme that no driver serves.
- */
-export function openRecordStore(url: string, defaultFolder: string): RecordStore {
-  const [scheme, rest = ""] = splitOnce(url, ":");
-  if (scheme === "fs") return createRecordStore(atomicFsDriver({ base: rest === "" ? defaultFolder : rest }));
-  if (scheme === "memory") return createRecordStore(memoryDriver());
-  throw new RunnerError(
-    "OPTION_INVALID",
-    `SKILL_RUNNER_STORAGE=${url}: use "fs:", "fs:/absolute/folder" or "memory:".`,
-  );
+export interface Change {
+  key: string;
+  /** What must stand there, as it was written; null: nothing. Absent: whatever it is. */
+  from?: object | null;
+  /** What is to stand there; null: nothing. */
+  to: object | null;
 }
 
-/** Wraps a driver. Failures of the medium come out as STORAGE_FAILED with the system's reason. */
-export function createRecordStore(driver: Driver): RecordStore {
+/** ASCII that no backend gives a meaning of its own, and that sorts alike on all of them. */
+const segment = /^(?!\.)[\w.@+=,;~^()-]{1,200}$/;
+
+/** Wraps a backend. Its failures come out as STORAGE_FAILED with the system's reason. */
+export function createRecordStore(driver: RecordDriver): RecordStore {
   const storage = createStorage({ driver });
   return {
     read: (key) => failing("read", () => storage.getItem(key)),
-    write: (key, value, options) => failing("write", () => storage.setItem(key, value, { ...options })),
-    remove: (key, options) => failing("remove", () => storage.removeItem(key, { ...options })),
-    children: (prefix) => failing("list", async () => (await childrenOf(driver, prefix)).sort()),
-    clear: (prefix) => failing("clear", () => clearBelow(driver, prefix)),
+    write: (key, value, options) =>
+      failing("write", () => storage.setItem(checked(key), value, { ...options })),
+    create: (key, value) =>
+      failing("write", () => driver.change([{ key: checked(key), from: null, to: JSON.stringify(value) }])),
+    change: (changes) => failing("write", () => driver.change(changes.map(inText))),
+    remove: (key, options) => failing("remove", () => storage.removeItem(checked(key), { ...options })),
+    children: (prefix, page = {}) => failing("list", () => driver.children(prefix, page)),
+    clear: (prefix) => failing("clear", () => driver.clearPrefix(checked(prefix))),
+    readBytes: (key) => failing("read", () => driver.getItemRaw(key)),
+    writeBytes: (key, bytes) => failing("write", () => driver.setItemRaw(checked(key), bytes)),
     close: () => storage.dispose(),
   };
 }
 
-async function childrenOf(driver: Driver, prefix: string): Promise<string[]> {
-  if (listsPrefixes(driver)) return driver.children(prefix);
-  const base = prefix === "" ? "" : `${prefix}:`;
-  const names = (await keysBelow(driver, base)).map((key) => splitOnce(key.slice(base.length), ":")[0]);
-  return [...new Set(names)];
+function inText({ key, from, to }: Change) {
+  const text = (value: object | null) => (value === null ? null : JSON.stringify(value));
+  return { key: checked(key), to: text(to), ...(from === undefined ? {} : { from: text(from) }) };
 }
 
-// unstorage's own clear(base) skips a mount at the root and the memory driver's clear() drops everything: neither fits.
-async function clearBelow(driver: Driver, prefix: string): Promise<void> {
-  if (listsPrefixes(driver)) return driver.clearPrefix(prefix);
-  for (const key of await keysBelow(driver, `${prefix}:`)) await driver.removeItem?.(key, {});
-}
-
-async function keysBelow(driver: Driver, base: string): Promise<string[]> {
-  return (await driver.getKeys(base, {})).filter((key) => key.startsWith(base));
-}
-
-function listsPrefixes(driver: Driver): driver is PrefixDriver {
-  return "clearPrefix" in driver;
+function checked(key: string): string {
+  if (key.split(":").every((part) => segment.test(part))) return key;
+  throw new Error(`storage key ${JSON.stringify(key)} has a part that not every backend can hold`);
 }
 
 async function failing<T>(verb: string, action: () => Promise<T>): Promise<T> {
@@ -85,9 +88,4 @@ async function failing<T>(verb: string, action: () => Promise<T>): Promise<T> {
       },
     );
   }
-}
-
-function splitOnce(text: string, separator: string): [string, string?] {
-  const at = text.indexOf(separator);
-  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + separator.length)];
 }

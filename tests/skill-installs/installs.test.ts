@@ -12,7 +12,7 @@ import {
 import type { SkillInstalls, SkillInstallsOptions } from "../../lib/skills/install/index.ts";
 import { newRecord } from "../../lib/skills/install/record.ts";
 import { createInstallRecords } from "../../lib/skills/install/records.ts";
-import { openRecordStore, syncFiles } from "../../lib/storage/index.ts";
+import { createRecordStore, fsDriver, memoryDriver, syncFiles } from "../../lib/storage/index.ts";
 import { packageZip } from "../package-zip.ts";
 import { openInstalls, settled } from "./installs.ts";
 
@@ -219,7 +219,7 @@ describe("a disk that fails", () => {
       version: "2",
       action: "update",
     };
-    await openRecordStore("fs:", join(folder, "state")).write(`skill_installs:${requestId}`, {
+    await createRecordStore(fsDriver({ base: join(folder, "state") })).write(`skill_installs:${requestId}`, {
       ...running,
       journal: { set_aside: ".archive/demo/1" },
     });
@@ -238,7 +238,7 @@ describe("a disk that fails", () => {
 
   test("when the end is to be written down: the end is told all the same", async () => {
     const folder = await temporaryFolder();
-    const store = openRecordStore("fs:", join(folder, "state"));
+    const store = createRecordStore(fsDriver({ base: join(folder, "state") }));
     const failOn = new Set(["succeeded"]);
     const records = {
       ...store,
@@ -306,7 +306,7 @@ describe("the line", () => {
 });
 
 test("the last 50 are kept, and whatever has not ended", async () => {
-  const records = createInstallRecords(openRecordStore("memory:", ""));
+  const records = createInstallRecords(createRecordStore(memoryDriver()));
   const ids = Array.from({ length: 60 }, (_, n) => ulid(n + 1));
   for (const [n, each] of ids.entries()) {
     await records.save({ ...newRecord(each), status: n === 3 ? "queued" : "failed" });
@@ -316,7 +316,7 @@ test("the last 50 are kept, and whatever has not ended", async () => {
 });
 
 test("a disk that was full for a moment does not keep packages out for ever", async () => {
-  const kept = openRecordStore("fs:", join(await temporaryFolder(), "state"));
+  const kept = createRecordStore(fsDriver({ base: join(await temporaryFolder(), "state") }));
   let full = false;
   let begin = () => {};
   const begun = new Promise<void>((resolve) => {

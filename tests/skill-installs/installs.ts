@@ -9,7 +9,7 @@ import {
   type SkillInstalls,
   type SkillInstallsOptions,
 } from "../../lib/skills/install/index.ts";
-import { openRecordStore, syncFiles } from "../../lib/storage/index.ts";
+import { createRecordStore, fsDriver, syncFiles } from "../../lib/storage/index.ts";
 
 const limits = { maxEntries: 100, maxEntryBytes: 1_000_000, maxTotalBytes: 10_000_000, maxRatio: 200 };
 
@@ -22,7 +22,7 @@ export function openInstalls(folder: string, changes: Partial<SkillInstallsOptio
     root,
     requestsDir: join(folder, "requests"),
     engines: ["codex"],
-    records: openRecordStore("fs:", join(folder, "state")),
+    records: createRecordStore(fsDriver({ base: join(folder, "state") })),
     extract: (zip, dir) => extractZip(zip, dir, limits, { keepExecutable: true }),
     sync: syncFiles,
     locked: createKeyedLock(),

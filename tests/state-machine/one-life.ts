@@ -12,7 +12,7 @@ import { createRunStore } from "../../lib/runs/run-store.ts";
 import type { Scheduler } from "../../lib/runs/scheduler.ts";
 import { mayBecome, type RunStatus } from "../../lib/runs/transitions.ts";
 import type { Waiting } from "../../lib/runs/waiting.ts";
-import { createRecordStore } from "../../lib/storage/index.ts";
+import { createRecordStore, onOneProcess } from "../../lib/storage/index.ts";
 import type { MortalDisk } from "./mortal-disk.ts";
 
 /** What a server does with the run that it has in hand. `become` tries any state, legal or not. */
@@ -33,7 +33,7 @@ const codex = agents.find(({ id }) => id === "codex");
 
 /** One process: takes the run up as recovery says, and does these things with it. */
 export async function live(disk: MortalDisk, dataDir: string, id: string, acts: readonly Act[]) {
-  const records = createRecordStore(disk.driver());
+  const records = createRecordStore(onOneProcess(disk.driver()));
   const store = createRunStore(records);
   // Recovery needs these parts and no other.
   const context = {

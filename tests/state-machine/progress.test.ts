@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { bucketOf, runPaths } from "../../lib/runs/paths.ts";
 import { recordOf } from "../../lib/runs/record.test-support.ts";
 import { isTerminal, runStatus } from "../../lib/runs/transitions.ts";
-import { createRecordStore } from "../../lib/storage/index.ts";
+import { createRecordStore, onOneProcess } from "../../lib/storage/index.ts";
 import { expectWholeStory, stepsOf } from "./event-chain.ts";
 import { type LogFault, MortalDisk, type WriteFault } from "./mortal-disk.ts";
 import { type Act, type Done, live } from "./one-life.ts";
@@ -57,7 +57,7 @@ test("wherever a process dies, the next one brings record and log of a run to th
       async (first, lives) => {
         const id = ulid();
         disk = new MortalDisk(runPaths(dataDir, id).events);
-        await createRecordStore(disk.driver()).write(`active:${id}`, {
+        await createRecordStore(onOneProcess(disk.driver())).write(`active:${id}`, {
           ...recordOf(first, id),
           needs_upload: first === "created",
         });

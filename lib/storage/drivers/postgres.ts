@@ -1,0 +1,63 @@
+import pg from "pg";
+import type { RecordDriver } from "../record-driver.ts";
+import { type Query, sqlDriver } from "./sql.ts";
+
+const connectTimeoutMs = 10_000;
+const statementTimeoutMs = 15_000;
+const connections = 8;
+
+/**
+ * Records in PostgreSQL 12 or newer.
+ * @param url as libpq takes it (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS)
+ */
+export function postgresDriver({ url }: { url: string }): RecordDriver {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: connections,
+    connectionTimeoutMillis: connectTimeoutMs,
+    query_timeout: statementTimeoutMs,
+    keepAlive: true,
+    application_name: "skill-runner",
+  });
+  // A connection that breaks while idle is replaced; without a listener it would end the process.
+  pool.on("error", () => undefined);
+  const on =
+    (queryable: Pick<pg.ClientBase, "query">): Query =>
+    async (statement, parameters = []) =>
+      (await queryable.query(statement, [...parameters])).rows;
+  return sqlDriver({
+    name: "postgresql",
+    dialect: {
+      keyType: 'TEXT COLLATE "C"',
+      bytesType: "BYTEA",
+      untilMark: (text) => `split_part(${text}, '!', 1)`,
+    },
+    query: async (statement, parameters = []) => (await pool.query(statement, [...parameters])).rows,
+    async transaction(work) {
+      const client = await pool.connect();
+      let broken: Error | undefined;
+      try {
+        await client.query("BEGIN");
+        const commits = await work(on(client));
+        await client.query(commits ? "COMMIT" : "ROLLBACK");
+        return commits;
+      } catch (error) {
+        broken = error instanceof Error ? error : new Error(String(error));
+        throw error;
+      } finally {
+        // One that failed in the middle may hold a transaction still: it is not used again.
+        client.release(broken);
+      }
+    },
+    async open() {
+      const { rows } = await pool.query("SHOW synchronous_commit");
+      const [setting] = rows.flatMap((row: Record<string, unknown>) => Object.values(row));
+      return setting === "off"
+        ? [
+            "PostgreSQL commits without waiting for its disk (synchronous_commit = off): a power cut loses the last records",
+          ]
+        : [];
+    },
+    close: () => pool.end(),
+  });
+}

@@ -1,0 +1,146 @@
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadBucketCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+} from "@aws-sdk/client-s3";
+
+export interface S3Options {
+  bucket: string;
+  /** What every object's name begins with, with its "/" at the end; or "". */
+  prefix: string;
+  /** Of a server that is not Amazon's. Its buckets are then part of the path. */
+  endpoint: string | undefined;
+  region: string | undefined;
+}
+
+/** An object as it was read. */
+export interface S3Object {
+  bytes: Uint8Array;
+  etag: string;
+  /** It holds the rest of a change, not a record alone. */
+  isChange: boolean;
+}
+
+/** When an object is to be written: only over the one with this ETag, or only where there is none (null). */
+export type Over = { etag: string | null };
+
+/** One bucket of any S3 API, so far as records need it. */
+export interface S3Bucket {
+  open(): Promise<void>;
+  get(name: string): Promise<S3Object | null>;
+  /** @returns false when `over` did not hold */
+  put(
+    name: string,
+    body: string | Uint8Array,
+    options?: { over?: Over; isChange?: boolean },
+  ): Promise<boolean>;
+  remove(name: string, etag?: string): Promise<void>;
+  /** Names one level below a base, in no order, or all names below it. */
+  list(base: string, levels: "one" | "all"): Promise<string[]>;
+  close(): void;
+}
+
+const maxAttempts = 5;
+const changeMark = "skill-runner-change";
+
+/**
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+ */
+export function createS3Bucket({ bucket, prefix, endpoint, region }: S3Options): S3Bucket {
+  const client = new S3Client({
+    // Where there are no regions any name will do, but the signature wants one.
+    ...(region === undefined ? {} : { region }),
+    ...(endpoint === undefined ? {} : { region: region ?? "us-east-1", endpoint, forcePathStyle: true }),
+    maxAttempts,
+    // Checksums that Amazon's own S3 knows and others refuse.
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+  });
+  const at = (name: string) => ({ Bucket: bucket, Key: prefix + name });
+  const get = async (name: string): Promise<S3Object | null> => {
+    try {
+      const { Body, ETag, Metadata } = await client.send(new GetObjectCommand(at(name)));
+      if (Body === undefined || ETag === undefined) throw new Error("S3 gave an object without body or ETag");
+      const bytes = await Body.transformToByteArray();
+      return { bytes, etag: ETag, isChange: Metadata?.[changeMark] !== undefined };
+    } catch (error) {
+      if (statusOf(error) === 404) return null;
+      throw error;
+    }
+  };
+  return {
+    async open() {
+      await client.send(new HeadBucketCommand({ Bucket: bucket }));
+    },
+    get,
+    async put(name, body, { over, isChange = false } = {}) {
+      const condition =
+        over === undefined ? {} : over.etag === null ? { IfNoneMatch: "*" } : { IfMatch: over.etag };
+      const bytes = typeof body === "string" ? Buffer.from(body) : body;
+      const command = new PutObjectCommand({
+        ...at(name),
+        ...condition,
+        Body: bytes,
+        ContentLength: bytes.byteLength,
+        ...(isChange ? { Metadata: { [changeMark]: "1" } } : {}),
+      });
+      for (let attempt = 1; ; attempt++) {
+        try {
+          await client.send(command);
+          return true;
+        } catch (error) {
+          if (over === undefined) throw error;
+          // Another conditional write of it was under way.
+          if (statusOf(error) === 409 && attempt < maxAttempts) continue;
+          // 404: there is none to be over.
+          if (statusOf(error) !== 412 && statusOf(error) !== 404) throw error;
+          // It was sent again because an answer was lost: what stands there may be ours.
+          if (attemptsOf(error) < 2) return false;
+          const there = await get(name);
+          return there !== null && Buffer.from(there.bytes).equals(Buffer.from(bytes));
+        }
+      }
+    },
+    async remove(name, etag) {
+      try {
+        await client.send(
+          new DeleteObjectCommand({ ...at(name), ...(etag === undefined ? {} : { IfMatch: etag }) }),
+        );
+      } catch (error) {
+        if (![404, 412].includes(statusOf(error) ?? 0)) throw error;
+      }
+    },
+    async list(base, levels) {
+      const names: string[] = [];
+      let token: string | undefined;
+      do {
+        const page = await client.send(
+          new ListObjectsV2Command({
+            Bucket: bucket,
+            Prefix: prefix + base,
+            ContinuationToken: token,
+            ...(levels === "one" ? { Delimiter: "/" } : {}),
+          }),
+        );
+        const keys = (page.Contents ?? []).map(({ Key }) => Key ?? "");
+        const folders = (page.CommonPrefixes ?? []).map(({ Prefix }) => (Prefix ?? "").slice(0, -1));
+        names.push(...[...keys, ...folders].map((key) => key.slice(prefix.length)));
+        token = page.IsTruncated ? page.NextContinuationToken : undefined;
+      } while (token !== undefined);
+      return names;
+    },
+    close: () => client.destroy(),
+  };
+}
+
+function statusOf(error: unknown): number | undefined {
+  return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+}
+
+function attemptsOf(error: unknown): number {
+  return error instanceof S3ServiceException ? (error.$metadata.attempts ?? 1) : 1;
+}

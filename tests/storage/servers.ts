@@ -1,0 +1,130 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
+import { chown, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** A real storage server on 127.0.0.1, with an empty folder of its own. */
+export interface StorageServer {
+  /** What SKILL_RUNNER_STORAGE says. */
+  url: string;
+  /** Ends it as a crash of its machine's power would not, but `kill -9` does; what it holds stays. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port. */
+  start(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+const startDeadlineMs = 90_000;
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+/** Debian's redis-server. */
+export async function redisServer(): Promise<StorageServer> {
+  const port = await freePort();
+  const folder = await mkdtemp(join(tmpdir(), "redis-"));
+  const settings = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--save", ""];
+  const durable = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"];
+  return served(`redis://127.0.0.1:${port}/0`, folder, async () =>
+    started(
+      spawn("redis-server", [...settings, ...durable], { stdio: ["ignore", "pipe", "inherit"] }),
+      /Ready to accept/,
+    ),
+  );
+}
+
+/** Debian's PostgreSQL. It does not run as root: as its own user then. */
+export async function postgresServer(): Promise<StorageServer> {
+  const bin = postgresFolder();
+  const port = await freePort();
+  const folder = await mkdtemp(join(tmpdir(), "postgres-"));
+  const user = process.getuid?.() === 0 ? userOf("postgres") : null;
+  if (user !== null) await chown(folder, user.uid, user.gid);
+  const env = { ...process.env, LC_ALL: "C.UTF-8" };
+  const data = join(folder, "data");
+  const setUp = ["-D", data, "-U", "runner", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"];
+  execFileSync(join(bin, "initdb"), setUp, { ...(user ?? {}), env, stdio: ["ignore", "ignore", "inherit"] });
+  const settings = [`port=${port}`, "listen_addresses=127.0.0.1", `unix_socket_directories=${folder}`];
+  const flags = settings.flatMap((setting) => ["-c", setting]);
+  return served(`postgres://runner@127.0.0.1:${port}/postgres`, folder, async () =>
+    started(
+      spawn(join(bin, "postgres"), ["-D", data, ...flags], {
+        ...user,
+        env,
+        stdio: ["ignore", "ignore", "pipe"],
+      }),
+      /ready to accept connections/,
+    ),
+  );
+}
+
+function postgresFolder(): string {
+  const versions = "/usr/lib/postgresql";
+  const [newest] = existsSync(versions) ? readdirSync(versions).sort((a, b) => Number(b) - Number(a)) : [];
+  if (newest === undefined)
+    throw new Error("PostgreSQL's server is not installed: apt-get install postgresql");
+  return join(versions, newest, "bin");
+}
+
+function userOf(name: string): { uid: number; gid: number } {
+  const id = (flag: string) => Number(execFileSync("id", [flag, name], { encoding: "utf8" }));
+  return { uid: id("-u"), gid: id("-g") };
+}
+
+/** Resolves when a server says that it is ready, on its stdout or stderr. */
+async function started(server: ChildProcess, ready: RegExp): Promise<ChildProcess> {
+  let said = "";
+  const isReady = new Promise<void>((resolve, reject) => {
+    const hear = (chunk: Buffer) => {
+      said += chunk.toString();
+      if (ready.test(said)) resolve();
+    };
+    server.stdout?.on("data", hear);
+    server.stderr?.on("data", hear);
+    server.once("error", reject);
+    server.once("exit", (code) =>
+      reject(new Error(`a storage server ended at its start (${code}): ${said}`)),
+    );
+  });
+  await Promise.race([
+    isReady,
+    sleep(startDeadlineMs, undefined, { ref: false }).then(() => {
+      throw new Error(`a storage server did not start: ${said}`);
+    }),
+  ]);
+  return server;
+}
+
+async function served(url: string, folder: string, run: () => Promise<ChildProcess>): Promise<StorageServer> {
+  let server: ChildProcess | undefined;
+  const kill = async () => {
+    if (server === undefined || server.exitCode !== null || server.signalCode !== null) return;
+    const ended = once(server, "exit");
+    server.kill("SIGKILL");
+    await ended;
+  };
+  const start = async () => {
+    server = await run();
+  };
+  await start();
+  return {
+    url,
+    kill,
+    start,
+    async remove() {
+      await kill();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
