@@ -16,6 +16,7 @@ import {
   createIdempotency,
   createKeyedLock,
   createResultCache,
+  createRunFolders,
   createRunSecrets,
   createRunStore,
   createRuns,
@@ -60,7 +61,7 @@ export async function createServices({
   await mkdir(config.dataDir, { recursive: true });
   const unlock = await lockDataDir(config.dataDir, (message) => log.warn({ data: config.dataDir }, message));
   const incoming = join(config.dataDir, "incoming");
-  const { records, advice } = await openStorage(config.storage, config.dataDir).catch(
+  const { records, isShared, advice } = await openStorage(config.storage, config.dataDir).catch(
     async (error: unknown) => {
       await unlock();
       throw error;
@@ -115,6 +116,7 @@ export async function createServices({
     store: createRunStore(records),
     cache: createResultCache(records),
     feeds: createEventFeeds(),
+    folders: createRunFolders({ dataDir: config.dataDir, records, isShared }),
     secrets: createRunSecrets(config.dataDir),
     idempotency: createIdempotency({ records, locked: createKeyedLock(), newId }),
     skills,

@@ -10,7 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build as esbuild } from "esbuild";
 
@@ -65,16 +65,18 @@ const functionTable = {
   },
 };
 
-// A server reads the client of the storage it has, and of no other.
-const storageDrivers = ["redis", "postgres", "sqlite", "s3"];
-const driversApart = {
-  name: "drivers-apart",
+// What few servers need is read by those alone: the client of a storage that is no folder, the packing of folders for it.
+const apart = [
+  ...["redis", "postgres", "sqlite", "s3"].map((name) => `lib/storage/drivers/${name}`),
+  "lib/archives/tarball",
+];
+const kindsApart = {
+  name: "kinds-apart",
   setup(bundler) {
-    bundler.onResolve({ filter: /\/drivers\/\w+\.ts$/ }, ({ kind, path }) => {
-      const name = /(\w+)\.ts$/.exec(path)?.[1];
-      return kind === "dynamic-import" && storageDrivers.includes(name)
-        ? { path: `../lib/storage/drivers/${name}.js`, external: true }
-        : null;
+    bundler.onResolve({ filter: /\/\w+\.ts$/ }, ({ kind, path, resolveDir }) => {
+      if (kind !== "dynamic-import") return null;
+      const named = relative(root, join(resolveDir, path)).replace(/\.ts$/, "");
+      return apart.includes(named) ? { path: `../${named}.js`, external: true } : null;
     });
   },
 };
@@ -87,11 +89,7 @@ export async function build() {
   mkdirSync(out);
   await esbuild({
     absWorkingDir: root,
-    entryPoints: [
-      "runtime/main.ts",
-      "runtime/agent-manager.ts",
-      ...storageDrivers.map((name) => `lib/storage/drivers/${name}.ts`),
-    ],
+    entryPoints: ["runtime/main.ts", "runtime/agent-manager.ts", ...apart.map((name) => `${name}.ts`)],
     outdir: building,
     outbase: ".",
     bundle: true,
@@ -103,7 +101,7 @@ export async function build() {
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: "none",
-    plugins: [englishOnly, functionTable, driversApart],
+    plugins: [englishOnly, functionTable, kindsApart],
     logLevel: "warning",
     // swagger-ui-dist is files to serve, not code to run.
     external: ["swagger-ui-dist", "pg-native"],

@@ -10,7 +10,7 @@ import { createEventFeeds } from "../lib/runs/event-feed.ts";
 import { createKeyedLock } from "../lib/runs/keyed-lock.ts";
 import { runPaths } from "../lib/runs/paths.ts";
 import { readEvents } from "../lib/runs/read-events.ts";
-import { recordOf } from "../lib/runs/record.test-support.ts";
+import { localFolders, recordOf } from "../lib/runs/record.test-support.ts";
 import type { RunRecord } from "../lib/runs/record.ts";
 import { createRecovery } from "../lib/runs/recovery.ts";
 import { createResultCache } from "../lib/runs/result-cache.ts";
@@ -75,7 +75,7 @@ const codex = agents.find(({ id }) => id === "codex");
 
 async function open(real: Real, store: RunStore = real.store): Promise<void> {
   real.progress = await openRunProgress(
-    { store, feeds, dataDir: real.dataDir, ...quiet },
+    { store, feeds, folders: localFolders(real.dataDir), dataDir: real.dataDir, ...quiet },
     await real.store.get(real.id),
   );
 }
@@ -90,6 +90,7 @@ async function restart(model: Model, real: Real): Promise<void> {
     store: real.store,
     feeds,
     cache: createResultCache(real.records),
+    folders: localFolders(real.dataDir),
     secrets: createRunSecrets(real.dataDir),
     engines: { ids: ["codex"], get: () => codex },
     locked: createKeyedLock(),
@@ -227,7 +228,10 @@ test("whatever steps a run takes and wherever the server dies, record and log ag
           const store = createRunStore(records);
           const run = { ...recordOf(first, ulid()), needs_upload: first === "created" };
           await store.create(run);
-          const progress = await openRunProgress({ store, feeds, dataDir, ...quiet }, run);
+          const progress = await openRunProgress(
+            { store, feeds, folders: localFolders(dataDir), dataDir, ...quiet },
+            run,
+          );
           const real: Real = { dataDir, id: run.request_id, records, store, progress, admitted: [] };
           opened.push(real);
           return { model: { status: first, worked: false, session: null, crashes: 0, told: [] }, real };

@@ -1,5 +1,6 @@
 import { constants, copyFile, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { RunnerError } from "../errors.ts";
 import type { RunContext } from "./context.ts";
 import { type RunPaths, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
@@ -19,13 +20,16 @@ export async function answerFromCache(
   const key = cacheKey(run);
   const source = key === null ? null : await context.cache.lookup(key);
   if (key === null || source === null) return null;
-  const copied = await copyResult(
-    runPaths(context.dataDir, source),
-    runPaths(context.dataDir, run.request_id),
-  );
-  if (copied) return { cache_hit: true, cached_from: source };
+  const from = await context.store.get(source).then(context.folders.here).catch(missing);
+  if (from !== null && (await copyResult(from, runPaths(context.dataDir, run.request_id))))
+    return { cache_hit: true, cached_from: source };
   await context.cache.forget(key);
   return null;
+}
+
+function missing(error: unknown): null {
+  if (error instanceof RunnerError && error.code === "JOB_NOT_FOUND") return null;
+  throw error;
 }
 
 /** Makes a run exist that was answered at once. Told first: what is told of a run that does not exist, nobody reads. */
@@ -47,6 +51,7 @@ export async function createAnswered(
   const progress = await openRunProgress(context, answered);
   for (const event of describeStep(answered, run.status)) progress.tell(event);
   await progress.close();
+  await context.folders.keep(answered);
   await context.store.create(answered);
 }
 

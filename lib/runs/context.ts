@@ -6,6 +6,7 @@ import type { Idempotency } from "./idempotency.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
 import type { KillGraces } from "./process-tree.ts";
 import type { ResultCache } from "./result-cache.ts";
+import type { RunFolders } from "./run-folders.ts";
 import type { RunSecrets } from "./run-secrets.ts";
 import type { RunStore } from "./run-store.ts";
 import type { UsageSampler } from "./usage-sampler.ts";
@@ -48,6 +49,7 @@ export interface RunContext {
   store: RunStore;
   cache: ResultCache;
   feeds: EventFeeds;
+  folders: RunFolders;
   secrets: RunSecrets;
   idempotency: Idempotency;
   skills: SkillRegistry;

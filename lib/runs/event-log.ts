@@ -50,8 +50,11 @@ export interface WrittenLine {
 }
 
 export interface EventLog {
-  /** Adds an event and gives its number. It is in the file when `flushed` next resolves; lines keep the order of the calls. */
-  append(event: ToldEvent, meta: { attempt: number; turn: number }, raw?: RawRef | null): number;
+  /**
+   * Adds an event and gives its number. It is in the file when `flushed` next resolves; lines keep the order of the calls.
+   * @param at when it happened, ISO 8601; now unless given
+   */
+  append(event: ToldEvent, meta: { attempt: number; turn: number }, raw?: RawRef | null, at?: string): number;
   /** Bytes the log has, what still waits to be written included. */
   readonly bytes: number;
   /** Resolves when all that was appended is written; rejects when the medium failed. */
@@ -102,13 +105,13 @@ export async function openEventLog(
     get bytes() {
       return bytes;
     },
-    append({ type, data }, meta, raw = null) {
+    append({ type, data }, meta, raw = null, at = new Date().toISOString()) {
       const local_seq = local?.attempt === meta.attempt ? local.seq + 1 : 1;
       const event: RunEvent = {
         protocol_version: "fcmp/1.0",
         run_id: run.runId,
         seq: seq + 1,
-        ts: new Date().toISOString(),
+        ts: at,
         engine: run.engine,
         type,
         data,

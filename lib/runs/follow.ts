@@ -1,7 +1,6 @@
 import type { RunContext } from "./context.ts";
 import type { WrittenLine } from "./event-log.ts";
 import { createEventReader } from "./event-reader.ts";
-import { runPaths } from "./paths.ts";
 import { isTerminal } from "./transitions.ts";
 
 /** Follows a run's log, from its past into what is still to come. */
@@ -23,13 +22,13 @@ const pieceBytes = 64 * 1024;
  * @throws RunnerError JOB_NOT_FOUND
  */
 export async function follow(
-  { store, feeds, dataDir }: Pick<RunContext, "store" | "feeds" | "dataDir">,
+  { store, feeds, folders }: Pick<RunContext, "store" | "feeds" | "folders">,
   id: string,
   after: number,
   signal: AbortSignal,
 ): Promise<Follower> {
-  await store.get(id);
-  const reader = createEventReader(runPaths(dataDir, id).events);
+  const { events } = await folders.here(await store.get(id));
+  const reader = createEventReader(events);
   // Before the file is looked at: what is written from now on is not missed.
   const feed = feeds.join(id, signal);
   let taken = after;

@@ -1,6 +1,8 @@
 import { decodeTime, ulid } from "ulid";
+import { createRecordStore, memoryDriver } from "../storage/index.ts";
 import type { PendingInteraction } from "./interaction.ts";
 import { type RunRecord, untouched } from "./record.ts";
+import { createRunFolders, type RunFolders } from "./run-folders.ts";
 
 /** A run of skill "s" on codex in this state, made when its id says. */
 export function recordOf(status: RunRecord["status"], id = ulid()): RunRecord {
@@ -41,3 +43,8 @@ export const question: PendingInteraction = {
   created_at: "2026-11-25T10:00:00.000Z",
   expires_at: null,
 };
+
+/** Folders of runs on a storage that lies on the same disk. */
+export function localFolders(dataDir: string): RunFolders {
+  return createRunFolders({ dataDir, records: createRecordStore(memoryDriver()), isShared: false });
+}

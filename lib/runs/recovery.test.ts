@@ -9,7 +9,7 @@ import { createEventFeeds } from "./event-feed.ts";
 import { createKeyedLock } from "./keyed-lock.ts";
 import { runPaths, turnPaths } from "./paths.ts";
 import { readEvents } from "./read-events.ts";
-import { question, recordOf } from "./record.test-support.ts";
+import { localFolders, question, recordOf } from "./record.test-support.ts";
 import type { RunRecord } from "./record.ts";
 import { createRecovery } from "./recovery.ts";
 import { createResultCache } from "./result-cache.ts";
@@ -34,8 +34,9 @@ const interruptedCode = "ORCHESTRATOR_RESTART_INTERRUPTED";
 async function crashed(run: RunRecord, work: (progress: RunProgress, store: RunStore) => Promise<void>) {
   const records = createRecordStore(memoryDriver());
   const store = createRunStore(records);
+  const folders = localFolders(dataDir);
   await store.create(run);
-  const progress = await openRunProgress({ store, feeds, dataDir, ...quiet }, run);
+  const progress = await openRunProgress({ store, feeds, folders, dataDir, ...quiet }, run);
   await work(progress, store).catch(() => undefined);
   await progress.close();
 
@@ -48,6 +49,7 @@ async function crashed(run: RunRecord, work: (progress: RunProgress, store: RunS
     feeds,
     store: fresh,
     cache: createResultCache(records),
+    folders,
     secrets: createRunSecrets(dataDir),
     engines: { ids: ["codex"], get: () => codex },
     locked: createKeyedLock(),
@@ -157,7 +159,10 @@ test("stored to have succeeded, not told: has succeeded, and is told of once", a
     recordOf("queued"),
     async (progress, store) => {
       await running(progress, { resources });
-      const again = await openRunProgress({ store: untold(store), feeds, dataDir, ...quiet }, progress.run);
+      const again = await openRunProgress(
+        { store: untold(store), feeds, folders: localFolders(dataDir), dataDir, ...quiet },
+        progress.run,
+      );
       await again.become("succeeded", "turn.succeeded", {});
     },
   );
@@ -174,7 +179,10 @@ test("stored to have succeeded, not told: has succeeded, and is told of once", a
 test("waiting for an answer, not told: waits on, and the question is told", async () => {
   const { run, watched, events, steps } = await crashed(recordOf("queued"), async (progress, store) => {
     await running(progress);
-    const again = await openRunProgress({ store: untold(store), feeds, dataDir, ...quiet }, progress.run);
+    const again = await openRunProgress(
+      { store: untold(store), feeds, folders: localFolders(dataDir), dataDir, ...quiet },
+      progress.run,
+    );
     await again.become("waiting_user", "turn.needs_input", { pending: question, interaction_count: 1 });
   });
   expect(run).toMatchObject({ status: "waiting_user", pending: question });
@@ -202,7 +210,10 @@ test("answered, not told: is queued with the answer, and both are told", async (
   const { admitted, events, steps } = await crashed(recordOf("queued"), async (progress, store) => {
     await running(progress);
     await progress.become("waiting_user", "turn.needs_input", { pending: question, interaction_count: 1 });
-    const again = await openRunProgress({ store: untold(store), feeds, dataDir, ...quiet }, progress.run);
+    const again = await openRunProgress(
+      { store: untold(store), feeds, folders: localFolders(dataDir), dataDir, ...quiet },
+      progress.run,
+    );
     await again.become("queued", "interaction.reply.accepted", { pending: null, resume });
   });
   expect(admitted).toMatchObject([{ status: "queued", pending: null, resume }]);

@@ -2,16 +2,16 @@ import { existsSync } from "node:fs";
 import { trackingVariable } from "../agents/index.ts";
 import { RunnerError } from "../errors.ts";
 import { unselected } from "./auth-challenge.ts";
+import { catchUpLog } from "./catch-up-log.ts";
 import type { RunContext } from "./context.ts";
 import { runFailed } from "./finish.ts";
 import { afterInterruption, interrupted } from "./interruption.ts";
 import { isRunId, runPaths } from "./paths.ts";
 import { sweepByEnvironment } from "./process-tree.ts";
 import type { RunRecord } from "./record.ts";
-import { completeLog, openRunProgress } from "./run-progress.ts";
+import { openRunProgress } from "./run-progress.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { tellChallenge } from "./sign-in.ts";
-import { toldSoFar } from "./state-change.ts";
 import { isTerminal } from "./transitions.ts";
 import { turnsOnDisk } from "./turns-on-disk.ts";
 import type { Waiting } from "./waiting.ts";
@@ -96,6 +96,7 @@ async function recoverRun(
   id: string,
 ): Promise<void> {
   const stored = await context.store.get(id);
+  await context.folders.here(stored);
   const run = await caughtUp(context, stored);
   if (run.status === "queued") requeue(scheduler, run);
   else if (run.status === "running") await goOn(context, scheduler, run, stored.status === "running");
@@ -132,11 +133,8 @@ async function withoutDeviceLogin(context: RunContext, run: RunRecord): Promise<
  * completed from the record. The step to running is only told, so a record may be behind by that one.
  */
 async function caughtUp(context: RunContext, run: RunRecord): Promise<RunRecord> {
-  const { change: told, behind } = await toldSoFar(runPaths(context.dataDir, run.request_id).events);
+  const told = await catchUpLog(context.dataDir, run);
   const toldRevision = told?.revision ?? 0;
-  if (toldRevision < run.revision) {
-    await completeLog(context, run, told?.to ?? (run.needs_upload ? "created" : "queued"), behind);
-  }
   if (told?.to !== "running" || toldRevision !== run.revision + 1) return run;
   return {
     ...run,

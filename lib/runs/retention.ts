@@ -23,6 +23,7 @@ export async function removeRun(context: RunContext, run: RunRecord): Promise<vo
   const key = run.status === "succeeded" && !run.cache_hit ? cacheKey(run) : null;
   if (key !== null && (await context.cache.lookup(key)) === run.request_id) await context.cache.forget(key);
   await context.secrets.forget(run.request_id);
+  await context.folders.drop(run.request_id);
   await removeRunFiles(runPaths(context.dataDir, run.request_id));
 }
 

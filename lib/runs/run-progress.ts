@@ -68,10 +68,10 @@ interface Step {
   told: boolean;
 }
 
-export type ProgressParts = Pick<RunContext, "store" | "feeds" | "dataDir" | "accepting" | "log">;
+export type ProgressParts = Pick<RunContext, "store" | "feeds" | "folders" | "dataDir" | "accepting" | "log">;
 
 export async function openRunProgress(
-  { store, feeds, dataDir, accepting, log }: ProgressParts,
+  { store, feeds, folders, dataDir, accepting, log }: ProgressParts,
   record: RunRecord,
 ): Promise<RunProgress> {
   let run = record;
@@ -132,12 +132,16 @@ export async function openRunProgress(
       // The record first: a step that was told was stored. Only the step to running is told alone, as it comes with every
       // run and need not cost a trip to the disk. After a crash, recovery completes whichever is behind.
       if (!step.stored && status !== "running") {
+        // Before the record: who sees the step, wherever, finds the files that belong to it.
+        await folders.keep(step.run);
         await allDone([store.write(step.run), alongside?.()]);
         await whenStored?.();
       }
       step.stored = true;
       if (!step.told) {
-        for (const event of describeStep(step.run, run.status)) events.append(event, metaOf(step.run));
+        // As of the record: a log that is completed from it tells the same.
+        for (const event of describeStep(step.run, run.status))
+          events.append(event, metaOf(step.run), null, step.run.updated_at);
       }
       step.told = true;
       await untilFlushed();
@@ -158,24 +162,6 @@ export async function openRunProgress(
     warn,
     close: () => events.close(),
   };
-}
-
-/**
- * Tells the last step of a run that was stored but not told, as a crash came in between.
- * @param behind types of the events behind the step before: what led to the step may be told already
- */
-export async function completeLog(
-  { dataDir }: Pick<RunContext, "dataDir">,
-  run: RunRecord,
-  from: RunStatus,
-  behind: readonly string[],
-): Promise<void> {
-  const path = runPaths(dataDir, run.request_id).events;
-  const events = await openEventLog(path, { runId: run.request_id, engine: run.engine });
-  for (const event of describeStep(run, from)) {
-    if (!behind.includes(event.type)) events.append(event, metaOf(run));
-  }
-  await events.close();
 }
 
 function nextOf(run: RunRecord, status: RunStatus, trigger: string, fields: Partial<RunRecord>): RunRecord {

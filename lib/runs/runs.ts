@@ -11,7 +11,7 @@ import { type Follower, follow } from "./follow.ts";
 import { type LogRange, type LogRangeRequest, readLogRange } from "./log-range.ts";
 import { createLoginDesk, type LoginAnswer } from "./login-desk.ts";
 import { inHand } from "./move-on.ts";
-import { type RunPaths, repliesFolder, runPaths } from "./paths.ts";
+import { type RunPaths, repliesFolder } from "./paths.ts";
 import { type EventRange, readEvents } from "./read-events.ts";
 import type { RunRecord } from "./record.ts";
 import { createRecovery } from "./recovery.ts";
@@ -19,6 +19,7 @@ import { type Reply, replyText, takeReply } from "./reply.ts";
 import { assertAwaitsReply, type FileReply, takeFiles, type UploadedFile } from "./reply-files.ts";
 import { type CleanupCount, cleanUpAll, dropExpired, removeRun } from "./retention.ts";
 import { type BundleFile, bundleFiles, findArtifact, type ServedFile } from "./run-files.ts";
+import { markFile } from "./run-folders.ts";
 import { emptyResult, type RunResult, resultOf } from "./run-result.ts";
 import type { RunFilter, RunPage } from "./run-store.ts";
 import { createScheduler, type Scheduler } from "./scheduler.ts";
@@ -110,7 +111,7 @@ export function createRuns(context: RunContext): Runs {
   const recovery = createRecovery(context, scheduler, waiting);
   /** Aborts when nothing will happen to any job any more. */
   const closing = new AbortController();
-  const { store, dataDir } = context;
+  const { store } = context;
   /** What is done to one job is done one after the other, and never before the job was taken up after a restart. */
   const locked = <T>(id: string, task: () => Promise<T>): Promise<T> =>
     context.locked(id, async () => {
@@ -128,7 +129,7 @@ export function createRuns(context: RunContext): Runs {
   };
   const find = async (id: string): Promise<{ run: RunRecord; paths: RunPaths }> => {
     const run = await store.get(id);
-    return { run, paths: runPaths(dataDir, id) };
+    return { run, paths: await context.folders.here(run) };
   };
   const ended = async (id: string) => {
     const { run, paths } = await find(id);
@@ -277,6 +278,7 @@ async function debugFiles(paths: RunPaths): Promise<string[]> {
     .map((path) => path.slice(1))
     .filter(
       (path) =>
+        path !== markFile &&
         !(path.startsWith("tmp/") || path.startsWith("skill/") || path.startsWith("skill.tmp/")) &&
         ![".git", "node_modules", repliesFolder].some((folder) => path.includes(`/${folder}/`)),
     );

@@ -1,7 +1,6 @@
 import type { PendingAuth } from "./auth-challenge.ts";
 import type { RunContext } from "./context.ts";
 import type { PendingInteraction } from "./interaction.ts";
-import { runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { type RunResult, resultOf } from "./run-result.ts";
 import { isTerminal, waitsForSomebody } from "./transitions.ts";
@@ -20,7 +19,7 @@ export interface Settled {
 
 /** Waits until a job has ended or waits for somebody, or until `ms` are over or one of the signals aborts. */
 export async function settled(
-  { store, dataDir }: Pick<RunContext, "store" | "dataDir">,
+  { store, folders }: Pick<RunContext, "store" | "folders">,
   id: string,
   ms: number,
   signals: readonly AbortSignal[],
@@ -33,7 +32,7 @@ export async function settled(
     request_id,
     cache_hit,
     status: status === "created" ? null : status,
-    ...(isTerminal(status) ? { result: await resultOf(runPaths(dataDir, id).result, run) } : {}),
+    ...(isTerminal(status) ? { result: await resultOf((await folders.here(run)).result, run) } : {}),
     ...(pending === null ? {} : { pending }),
     ...(pending_auth === null ? {} : { pending_auth }),
   };

@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import { agents } from "../../lib/agents/index.ts";
 import type { RunContext } from "../../lib/runs/context.ts";
 import { createKeyedLock } from "../../lib/runs/keyed-lock.ts";
-import { question } from "../../lib/runs/record.test-support.ts";
+import { localFolders, question } from "../../lib/runs/record.test-support.ts";
 import type { RunRecord } from "../../lib/runs/record.ts";
 import { createRecovery } from "../../lib/runs/recovery.ts";
 import { createResultCache } from "../../lib/runs/result-cache.ts";
@@ -40,6 +40,7 @@ export async function live(disk: MortalDisk, dataDir: string, id: string, acts: 
     dataDir,
     store,
     cache: createResultCache(records),
+    folders: localFolders(dataDir),
     secrets: createRunSecrets(dataDir),
     engines: { ids: ["codex"], get: () => codex },
     locked: createKeyedLock(),

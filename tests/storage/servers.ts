@@ -11,6 +11,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface StorageServer {
   /** What SKILL_RUNNER_STORAGE says. */
   url: string;
+  /** What else the environment says. */
+  environment: Record<string, string>;
   /** Ends it as a crash of its machine's power would not, but `kill -9` does; what it holds stays. */
   kill(): Promise<void>;
   /** Starts it again on the same port. */
@@ -120,6 +122,7 @@ async function served(url: string, folder: string, run: () => Promise<ChildProce
   await start();
   return {
     url,
+    environment: {},
     kill,
     start,
     async remove() {

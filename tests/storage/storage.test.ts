@@ -8,12 +8,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { describeConformance } from "../../lib/storage/conformance.test-support.ts";
 import { openStorage, parseStorageUrl } from "../../lib/storage/index.ts";
-import { postgresServer, redisServer, type StorageServer } from "./servers.ts";
-
-const backends: [string, () => Promise<StorageServer>][] = [
-  ["redis", redisServer],
-  ["postgres", postgresServer],
-];
+import { backends } from "./backends.ts";
+import type { StorageServer } from "./servers.ts";
 
 describe.each(backends)("%s", (name, launch) => {
   let server: StorageServer;

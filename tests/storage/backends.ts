@@ -1,0 +1,7 @@
+import { postgresServer, redisServer, type StorageServer } from "./servers.ts";
+
+/** The storage servers that records are tried on. */
+export const backends: [string, () => Promise<StorageServer>][] = [
+  ["redis", redisServer],
+  ["postgres", postgresServer],
+];
