@@ -46,7 +46,8 @@ COPY scripts/container-profile.sh /etc/profile.d/skill-runner.sh
 
 # Not bundled: files that the docs page serves.
 COPY --from=build /build/node_modules/swagger-ui-dist node_modules/swagger-ui-dist
-COPY scripts/entrypoint.sh scripts/agent_manager.sh scripts/upgrade_agents.sh scripts/container-profile.sh scripts/api-key.mjs scripts/
+COPY scripts/entrypoint.sh scripts/run-built.sh scripts/agent_manager.sh scripts/upgrade_agents.sh scripts/container-profile.sh scripts/skill-runner.sh scripts/api-key.mjs scripts/
+RUN ln -s /app/scripts/skill-runner.sh /usr/local/bin/skill-runner
 COPY skills skills
 COPY --from=build /build/dist dist
 

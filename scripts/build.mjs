@@ -89,7 +89,12 @@ export async function build() {
   mkdirSync(out);
   await esbuild({
     absWorkingDir: root,
-    entryPoints: ["runtime/main.ts", "runtime/agent-manager.ts", ...apart.map((name) => `${name}.ts`)],
+    entryPoints: [
+      "runtime/main.ts",
+      "runtime/agent-manager.ts",
+      "runtime/cli.ts",
+      ...apart.map((name) => `${name}.ts`),
+    ],
     outdir: building,
     outbase: ".",
     bundle: true,

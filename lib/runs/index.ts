@@ -9,7 +9,7 @@ export { createKeyedLock } from "./keyed-lock.ts";
 export { runtimeOptions } from "./options.ts";
 export { resources, runError, runWarning, usage } from "./record.ts";
 export { createResultCache } from "./result-cache.ts";
-export { createRunFolders } from "./run-folders.ts";
+export { createRunFolders, foldersPrefix, holdsBytes } from "./run-folders.ts";
 export { runResult } from "./run-result.ts";
 export { createRunSecrets } from "./run-secrets.ts";
 export { createRunStore } from "./run-store.ts";

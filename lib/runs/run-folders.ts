@@ -32,6 +32,14 @@ const rememberedRuns = 10_000;
 const copyRecord = z.object({ revision: z.int(), pieces: z.int() });
 type CopyRecord = z.infer<typeof copyRecord>;
 
+/** What the keys of copies begin with. */
+export const foldersPrefix = "folders";
+
+/** Whether a key of the storage holds a piece of a copy, and no record. */
+export function holdsBytes(key: string): boolean {
+  return /^folders:[^:]+:[^:]+:r\d+:\d+$/.test(key);
+}
+
 /** In the run's folder: which copy it was made from, or has been made to. */
 export const markFile = ".kept.json";
 const mark = z.object({ revision: z.int() });
@@ -59,7 +67,7 @@ export function createRunFolders(parts: {
   const here = new LRUCache<string, number>({ max: rememberedRuns });
   const fetching = new Map<string, Promise<void>>();
   const copyOf = (id: string) => {
-    const base = `folders:${bucketOf(id).day}:${id}`;
+    const base = `${foldersPrefix}:${bucketOf(id).day}:${id}`;
     const pieces = (revision: number) => `${base}:r${revision}`;
     return { base, manifest: `${base}:copy`, pieces };
   };

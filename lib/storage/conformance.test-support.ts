@@ -71,6 +71,8 @@ export function describeConformance(name: string, backend: Backend): void {
       expect(await store.children(`${at}:b`)).toEqual(["x", "y"]);
       expect(await store.children(`${at}:b:y`)).toEqual(["z"]);
       expect(await store.children(`${at}:nothing`)).toEqual([]);
+      expect(await store.read(`${at}:b`)).toBeNull();
+      expect(await store.readBytes(`${at}:b`)).toBeNull();
       expect(await store.children("")).toContain(at);
     });
 

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,13 +36,13 @@ describe.each(backends)("on %s", (_name, launch) => {
     await storage.remove();
     await rm(folder, { recursive: true, force: true });
   });
-  const start = async (name: string) => {
+  const start = async (name: string, url = storage.url) => {
     const server = await startBuiltServer({
       HOME: join(folder, "home"),
       NPM_CONFIG_PREFIX: join(folder, "npm"),
       SKILL_RUNNER_SKILLS_DIR: join(folder, "skills"),
       SKILL_RUNNER_DATA_DIR: join(folder, name),
-      SKILL_RUNNER_STORAGE: storage.url,
+      SKILL_RUNNER_STORAGE: url,
       OPENAI_API_KEY: "sk-none",
       ...storage.environment,
     });
@@ -138,4 +140,65 @@ describe.each(backends)("on %s", (_name, launch) => {
     }
     expect(await second.stop()).toBe(0);
   });
+
+  test("skill-runner storage copy takes all from files into it, and back, while no server is at work", async () => {
+    const other = await launch();
+    try {
+      const onFiles = await start("six", "fs:");
+      const { id } = await send(onFiles);
+      await ends(onFiles, id);
+      const paths = ["", "/result", "/artifacts/artifacts/report.md", "/events/history", "/logs"].map(
+        (path) => `/jobs/${id}${path}`,
+      );
+      const before: unknown[] = [];
+      for (const path of paths) before.push(await text(onFiles, path));
+      const copy = (name: string, ...args: string[]) =>
+        copyOf({ SKILL_RUNNER_DATA_DIR: join(folder, name), ...storage.environment }, args);
+      expect(await copy("six", "fs:", other.url)).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining("Another server is at work"),
+      });
+      expect(await onFiles.stop()).toBe(0);
+      const there = await copy("six", "fs:", other.url);
+      expect(there).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/files of 1 jobs\. Set SKILL_RUNNER/),
+      });
+      expect(await copy("six", "fs:", other.url)).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining("Give it an empty one, or --overwrite."),
+      });
+      expect((await copy("six", "--overwrite", "fs:", other.url)).code).toBe(0);
+
+      const onServer = await start("seven", other.url);
+      for (const [i, path] of paths.entries()) expect(await text(onServer, path)).toEqual(before[i]);
+      expect((await send(onServer)).answer.cache_hit).toBe(true);
+      expect(await onServer.stop()).toBe(0);
+
+      expect(await copy("eight", other.url, "fs:")).toMatchObject({ code: 0 });
+      await other.kill();
+      const back = await start("eight", "fs:");
+      for (const [i, path] of paths.entries()) expect(await text(back, path)).toEqual(before[i]);
+      expect(await back.stop()).toBe(0);
+    } finally {
+      await other.remove();
+    }
+  });
 });
+
+/** Runs the built program as a user does. */
+async function copyOf(env: Record<string, string>, args: readonly string[]) {
+  const program = join(import.meta.dirname, "..", "..", "dist", "runtime", "cli.js");
+  const child = spawn(process.execPath, [program, "storage", "copy", ...args], {
+    env: { PATH: process.env.PATH, ...env },
+  });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  const [code] = await once(child, "close");
+  return { code, stdout, stderr };
+}

@@ -36,7 +36,7 @@ export function fsDriver({ base }: FsOptions): RecordDriver {
     }
     return names.filter((name) => !name.startsWith("."));
   };
-  const read = (key: string) => readFile(pathOf(key), "utf8").catch(nullIfMissing);
+  const read = (key: string) => readFile(pathOf(key), "utf8").catch(nullIfNoFile);
   const write = (key: string, value: Uint8Array | string, { durable = true } = {}) =>
     replaceFile(pathOf(key), value, { durable, writer });
   const remove = async (key: string, { durable = true } = {}) => {
@@ -61,7 +61,7 @@ export function fsDriver({ base }: FsOptions): RecordDriver {
     children: async (key, page) => pageOf(await namesIn(key), page),
     hasItem: async (key) => (await stat(pathOf(key)).catch(nullIfMissing))?.isFile() ?? false,
     getItem: (key) => undisturbed(key, () => read(key)),
-    getItemRaw: async (key) => readFile(pathOf(key)).catch(nullIfMissing),
+    getItemRaw: async (key) => readFile(pathOf(key)).catch(nullIfNoFile),
     setItem: (key, value, options) => undisturbed(key, () => write(key, value, options)),
     setItemRaw: (key, bytes) => write(key, bytes),
     removeItem: (key, options) => undisturbed(key, () => remove(key, options)),
@@ -91,6 +91,11 @@ async function walk(
     }
   }
   return keys;
+}
+
+/** A folder is the beginning of other keys, and no record. */
+function nullIfNoFile(error: unknown): null {
+  return error instanceof Error && "code" in error && error.code === "EISDIR" ? null : nullIfMissing(error);
 }
 
 function isLitter(name: string, writer: string): boolean {

@@ -1,0 +1,70 @@
+import { mkdir } from "node:fs/promises";
+import { createRunFolders, createRunStore, foldersPrefix, holdsBytes } from "../lib/runs/index.ts";
+import { copyRecords, type OpenStorage, openStorage, type StoragePlace } from "../lib/storage/index.ts";
+import { lockDataDir } from "./data-dir-lock.ts";
+
+export interface StorageCopy {
+  from: StoragePlace;
+  to: StoragePlace;
+  /** Where the folders of jobs lie that are on no shared storage, and `fs:` and `sqlite:` unless they say otherwise. */
+  dataDir: string;
+  /** Write into a storage that holds records: what has the same key is replaced. */
+  overwrite: boolean;
+}
+
+export interface Copied {
+  records: number;
+  /** Jobs whose files went along, or came. */
+  folders: number;
+}
+
+/**
+ * Copies all that a server keeps from one storage into another, files of jobs included. No server may be at work on either:
+ * one in the data directory is noticed, one elsewhere is not.
+ * @throws Error when a server is at work in the data directory, a storage does not answer, or the second one is not empty
+ */
+export async function copyStorage({ from, to, dataDir, overwrite }: StorageCopy): Promise<Copied> {
+  await mkdir(dataDir, { recursive: true });
+  const unlock = await lockDataDir(dataDir, () => undefined);
+  const open: OpenStorage[] = [];
+  try {
+    const source = await openStorage(from, dataDir);
+    open.push(source);
+    const target = await openStorage(to, dataDir);
+    open.push(target);
+    const [some] = await target.records.children("", { limit: 1 });
+    if (some !== undefined && !overwrite)
+      throw new Error("There are records in the second storage. Give it an empty one, or --overwrite.");
+    let records = 0;
+    // Copies of folders go along between two that are shared; elsewhere the folders themselves are there.
+    const foldersGoAlong = source.isShared && target.isShared;
+    await copyRecords(source.records, target.records, {
+      holdsBytes,
+      skips: (key) => key === foldersPrefix && !foldersGoAlong,
+      onCopied: () => {
+        records += 1;
+      },
+    });
+    return { records, folders: await moveFolders(source, target, dataDir) };
+  } finally {
+    for (const storage of open) await storage.records.close();
+    await unlock();
+  }
+}
+
+/** Where only one of the two is shared, the files of jobs go into it, or come out of it. */
+async function moveFolders(source: OpenStorage, target: OpenStorage, dataDir: string): Promise<number> {
+  if (source.isShared === target.isShared) return 0;
+  const { records } = source.isShared ? source : target;
+  const folders = createRunFolders({ dataDir, records, isShared: true });
+  const runs = createRunStore(source.records);
+  let moved = 0;
+  for (const day of await runs.days()) {
+    for (const id of await runs.idsOfDay(day)) {
+      const run = await runs.get(id);
+      await (source.isShared ? folders.here(run) : folders.keep(run));
+      moved += 1;
+    }
+  }
+  return moved;
+}
