@@ -1,7 +1,8 @@
-import { postgresServer, redisServer, type StorageServer } from "./servers.ts";
+import { postgresServer, redisServer, type StorageServer, s3Server } from "./servers.ts";
 
 /** The storage servers that records are tried on. */
 export const backends: [string, () => Promise<StorageServer>][] = [
   ["redis", redisServer],
   ["postgres", postgresServer],
+  ["s3", s3Server],
 ];

@@ -2,10 +2,11 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync } from "node:fs";
 import { chown, mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 
 /** A real storage server on 127.0.0.1, with an empty folder of its own. */
 export interface StorageServer {
@@ -69,6 +70,73 @@ export async function postgresServer(): Promise<StorageServer> {
       /ready to accept connections/,
     ),
   );
+}
+
+const s3Keys = { AWS_ACCESS_KEY_ID: "runner", AWS_SECRET_ACCESS_KEY: "runner-secret" };
+
+/** Debian's Ceph with its S3 gateway. It keeps all in memory: what is killed and started here is the way to it. */
+export async function s3Server(): Promise<StorageServer> {
+  const folder = await mkdtemp(join(tmpdir(), "s3-"));
+  const [behind, port] = [await freePort(), await freePort()];
+  const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = s3Keys;
+  const script = join(import.meta.dirname, "start-ceph.sh");
+  const args = [join(folder, "ceph"), `${behind}`, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY];
+  const ceph = await started(spawn(script, args, { stdio: ["ignore", "pipe", "pipe"] }), /^ready /m);
+  // For what runs in this process.
+  Object.assign(process.env, s3Keys);
+  const client = new S3Client({
+    region: "us-east-1",
+    endpoint: `http://127.0.0.1:${behind}`,
+    forcePathStyle: true,
+  });
+  await client.send(new CreateBucketCommand({ Bucket: "records" }));
+  client.destroy();
+  let way = await passOn(port, behind);
+  return {
+    url: `s3://records/some/folder?endpoint=http://127.0.0.1:${port}`,
+    environment: s3Keys,
+    kill: () => way.close(),
+    async start() {
+      way = await passOn(port, behind);
+    },
+    async remove() {
+      await way.close();
+      const ended = once(ceph, "exit");
+      ceph.kill("SIGTERM");
+      await ended;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Passes connections on from one port to another, until it is closed: then they break. */
+async function passOn(port: number, to: number): Promise<{ close(): Promise<void> }> {
+  const open = new Set<Socket>();
+  const server = createServer((from) => {
+    const onward = connect(to, "127.0.0.1");
+    for (const [socket, other] of [
+      [from, onward],
+      [onward, from],
+    ] as const) {
+      open.add(socket);
+      socket.on("error", () => other.destroy());
+      socket.on("close", () => {
+        open.delete(socket);
+        other.destroy();
+      });
+      socket.pipe(other);
+    }
+  }).listen(port, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    async close() {
+      if (!server.listening) return;
+      const closed = once(server, "close");
+      server.close();
+      for (const socket of open) socket.destroy();
+      await closed;
+    },
+  };
 }
 
 function postgresFolder(): string {
