@@ -30,6 +30,7 @@ const pages = [
   "docs/api.md",
   "docs/agents.md",
   "docs/interaction.md",
+  "docs/storage.md",
   "docs/reliability.md",
   "docs/configuration.md",
   "docs/containerization.md",

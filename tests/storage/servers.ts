@@ -78,9 +78,8 @@ const s3Keys = { AWS_ACCESS_KEY_ID: "runner", AWS_SECRET_ACCESS_KEY: "runner-sec
 export async function s3Server(): Promise<StorageServer> {
   const folder = await mkdtemp(join(tmpdir(), "s3-"));
   const [behind, port] = [await freePort(), await freePort()];
-  const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = s3Keys;
   const script = join(import.meta.dirname, "start-ceph.sh");
-  const args = [join(folder, "ceph"), `${behind}`, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY];
+  const args = [join(folder, "ceph"), `${behind}`, ...Object.values(s3Keys)];
   const ceph = await started(spawn(script, args, { stdio: ["ignore", "pipe", "pipe"] }), /^ready /m);
   // For what runs in this process.
   Object.assign(process.env, s3Keys);

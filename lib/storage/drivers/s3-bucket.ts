@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -30,7 +31,10 @@ export type Over = { etag: string | null };
 
 /** One bucket of any S3 API, so far as records need it. */
 export interface S3Bucket {
+  /** @throws Error when the bucket is not there, or its server knows no conditional writes */
   open(): Promise<void>;
+  /** Whether `remove` spares what has another ETag. Known once it is open. */
+  readonly removesConditionally: boolean;
   get(name: string): Promise<S3Object | null>;
   /** @returns false when `over` did not hold */
   put(
@@ -60,6 +64,9 @@ export function createS3Bucket({ bucket, prefix, endpoint, region }: S3Options):
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
   });
+  /** What servers differ in; tried when the bucket is opened. */
+  const server = { quotesTags: true, removesConditionally: false };
+  const tagOf = (etag: string) => (server.quotesTags ? etag : etag.replaceAll('"', ""));
   const at = (name: string) => ({ Bucket: bucket, Key: prefix + name });
   const get = async (name: string): Promise<S3Object | null> => {
     try {
@@ -72,14 +79,18 @@ export function createS3Bucket({ bucket, prefix, endpoint, region }: S3Options):
       throw error;
     }
   };
-  return {
+  const bucketApi: S3Bucket = {
     async open() {
       await client.send(new HeadBucketCommand({ Bucket: bucket }));
+      Object.assign(server, await tryOut(bucketApi, server));
+    },
+    get removesConditionally() {
+      return server.removesConditionally;
     },
     get,
     async put(name, body, { over, isChange = false } = {}) {
       const condition =
-        over === undefined ? {} : over.etag === null ? { IfNoneMatch: "*" } : { IfMatch: over.etag };
+        over === undefined ? {} : over.etag === null ? { IfNoneMatch: "*" } : { IfMatch: tagOf(over.etag) };
       const bytes = typeof body === "string" ? Buffer.from(body) : body;
       const command = new PutObjectCommand({
         ...at(name),
@@ -108,7 +119,7 @@ export function createS3Bucket({ bucket, prefix, endpoint, region }: S3Options):
     async remove(name, etag) {
       try {
         await client.send(
-          new DeleteObjectCommand({ ...at(name), ...(etag === undefined ? {} : { IfMatch: etag }) }),
+          new DeleteObjectCommand({ ...at(name), ...(etag === undefined ? {} : { IfMatch: tagOf(etag) }) }),
         );
       } catch (error) {
         if (![404, 412].includes(statusOf(error) ?? 0)) throw error;
@@ -135,6 +146,35 @@ export function createS3Bucket({ bucket, prefix, endpoint, region }: S3Options):
     },
     close: () => client.destroy(),
   };
+  return bucketApi;
+}
+
+/**
+ * Tries on an object of its own what the records' safety rests on. A server that does not know a condition ignores it.
+ * Ceph 16 knows If-Match, but without the quotes that belong to a tag, and not on DELETE.
+ * @param server what is tried first; changed while it is tried
+ */
+async function tryOut(bucket: S3Bucket, server: { quotesTags: boolean; removesConditionally: boolean }) {
+  const name = `probe-${randomUUID()}`;
+  const refuses = async (over: Over) => !(await bucket.put(name, "another", { over }));
+  try {
+    await bucket.put(name, "first", { over: { etag: null } });
+    const etag = (await bucket.get(name))?.etag ?? "";
+    if (!(await refuses({ etag: null })) || !(await refuses({ etag: '"0123456789abcdef0123456789abcdef"' })))
+      throw new Error(
+        "its server does not know conditional writes (If-None-Match and If-Match on PUT), and could lose records",
+      );
+    let quotesTags = true;
+    if (!(await bucket.put(name, "second", { over: { etag } }))) {
+      quotesTags = server.quotesTags = false;
+      if (!(await bucket.put(name, "second", { over: { etag } })))
+        throw new Error("its server refuses a conditional write (If-Match) that should be made");
+    }
+    await bucket.remove(name, '"0123456789abcdef0123456789abcdef"');
+    return { quotesTags, removesConditionally: (await bucket.get(name)) !== null };
+  } finally {
+    await bucket.remove(name).catch(() => undefined);
+  }
 }
 
 function statusOf(error: unknown): number | undefined {
