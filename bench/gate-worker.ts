@@ -19,6 +19,8 @@ async function main(order: GateOrder): Promise<GateTimes> {
     SKILL_RUNNER_DATA_DIR: join(order.folder, "data"),
     SKILL_RUNNER_SKILLS_DIR: order.skillsDir,
     NPM_CONFIG_PREFIX: join(order.folder, "npm"),
+    // The stand-in keeps its files beside itself.
+    SKILL_RUNNER_SANDBOX: "off",
     SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: String(order.concurrency),
     SKILL_RUNNER_CPU_FACTOR: String(order.concurrency),
     SKILL_RUNNER_ESTIMATED_MEM_PER_RUN_MB: "64",

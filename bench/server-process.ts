@@ -49,6 +49,8 @@ export async function startServer(folder: string, program: Program = "node"): Pr
     SKILL_RUNNER_DATA_DIR: dataDir,
     SKILL_RUNNER_SKILLS_DIR: skillsDir,
     NPM_CONFIG_PREFIX: npmPrefix,
+    // The stand-in keeps its files beside itself.
+    SKILL_RUNNER_SANDBOX: "off",
   };
   const spawned = performance.now();
   const child = startNode(join(root, "dist/runtime/main.js"), [], {

@@ -65,6 +65,12 @@ export const environment = z.object({
     .describe(
       "1: agents run sandboxed; 0: they do not. Unset: sandboxed, but on a Linux kernel older than 5.13.",
     ),
+  SKILL_RUNNER_SANDBOX: z
+    .enum(["auto", "required", "off"])
+    .default("auto")
+    .describe(
+      "The runner's own sandbox around every agent, by bubblewrap. auto: on where it works; required: no job runs without it; off: never.",
+    ),
   NPM_CONFIG_PREFIX: z
     .string()
     .optional()
@@ -224,6 +230,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ho
     },
     logLevel: values.LOG_LEVEL,
     landlockEnabled: values.LANDLOCK_ENABLED ?? null,
+    sandbox: values.SKILL_RUNNER_SANDBOX,
+    projectDir: home,
     dataDir,
     skillsDir: resolve(home, values.SKILL_RUNNER_SKILLS_DIR),
     npmPrefix: isAbsolute(prefix) ? prefix : resolve(home, prefix),

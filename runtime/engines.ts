@@ -9,6 +9,7 @@ import {
   createEngineManager,
   createEngines,
   createInstallationFinder,
+  createJail,
   createModelCatalog,
   createModelProbe,
   openStatusFile,
@@ -45,11 +46,24 @@ export function createEngineParts({ config, agents, environment, records, recall
     // Records are for the server's user alone; this one people read.
     await chmod(path, 0o644);
   });
-  const finder = createInstallationFinder(
-    npmPrefix,
+  const jail = createJail({
+    setting: config.sandbox,
     environment,
-    recall ? { recall: async (engine) => (await statusFile.recall(engine)).probe } : {},
-  );
+    agents,
+    npmPrefix,
+    serverFolders: [
+      config.dataDir,
+      config.projectDir,
+      config.agentConfigDir,
+      // Records may lie elsewhere.
+      ...(config.storage.startsWith("fs:/") ? [config.storage.slice("fs:".length)] : []),
+    ],
+    serverFiles: [config.acpAgents.file],
+  });
+  const finder = createInstallationFinder(npmPrefix, environment, {
+    jail,
+    ...(recall ? { recall: async (engine) => (await statusFile.recall(engine)).probe } : {}),
+  });
   const clean = createCleaner({
     [npmPrefix]: "$NPM_CONFIG_PREFIX",
     [config.dataDir]: "$SKILL_RUNNER_DATA_DIR",
@@ -60,6 +74,7 @@ export function createEngineParts({ config, agents, environment, records, recall
     finder,
     catalog: createModelCatalog({ finder, probe: createModelProbe({ npmPrefix, environment }), records }),
     sandbox: sandboxIntent(config.landlockEnabled),
+    jail,
     landlockEnabled: config.landlockEnabled,
     versions,
     lastInstall: async (engine) => (await statusFile.recall(engine)).last_install,
@@ -76,5 +91,5 @@ export function createEngineParts({ config, agents, environment, records, recall
     installTimeoutMs: config.engineInstallTimeoutSeconds * 1000,
     clean,
   });
-  return { engines, manager, clean };
+  return { engines, manager, jail, clean };
 }

@@ -86,6 +86,10 @@ async function warmUp(routes: readonly Route[], services: RunningServices, log: 
 
 /** Says once what the operator would otherwise learn from the first failed job. */
 async function reportEngines(services: RunningServices, log: Logger): Promise<void> {
+  const jail = await services.engines.jail();
+  const isWanted = jail.setting === "required" && !jail.works;
+  if (isWanted) log.error(jail, "no job can run: the sandbox is required, and does not work here");
+  else log.info(jail, jail.works ? "agents run in a sandbox" : "agents run without the runner's sandbox");
   for (const {
     engine,
     present,
@@ -96,7 +100,7 @@ async function reportEngines(services: RunningServices, log: Logger): Promise<vo
   } of await services.checkEngines()) {
     const state = { engine, version, sandbox, auth_ready };
     if (!present) log.warn(state, `not installed. ${how_to_install}`);
-    else if (sandbox === "unavailable")
+    else if (sandbox === "unavailable" && !isWanted)
       log.warn(state, "installed, but its sandbox does not work here: its tools run without");
     else log.info(state, auth_ready ? "installed" : "installed; no key and no login found");
   }

@@ -43,6 +43,7 @@ export const problems: Readonly<Record<ErrorCode, { status: number; title: strin
   SKILL_VERSION_NOT_GREATER: { status: 409, title: "The version is not greater" },
   SKILL_INSTALL_CONFLICT: { status: 409, title: "The skill cannot be replaced" },
   ENGINE_NOT_INSTALLED: { status: 409, title: "The engine is not installed" },
+  SANDBOX_REQUIRED: { status: 503, title: "The sandbox does not work" },
   ENGINE_NOT_INSTALLABLE: { status: 409, title: "The engine cannot be installed" },
   UPGRADE_IN_PROGRESS: { status: 409, title: "An upgrade is under way" },
   MODEL_SNAPSHOT_CONFLICT: { status: 409, title: "The models cannot be added" },

@@ -68,7 +68,7 @@ export async function createServices({
     },
   );
   for (const sentence of advice) log.warn({}, sentence);
-  const { engines, manager, clean } = createEngineParts({
+  const { engines, manager, jail, clean } = createEngineParts({
     config,
     agents,
     environment,
@@ -112,6 +112,7 @@ export async function createServices({
     serverEnvironment: environment,
     settings: config.runs,
     sandbox: sandboxIntent(config.landlockEnabled),
+    jail,
     asRoot: process.getuid?.() === 0,
     store: createRunStore(records),
     cache: createResultCache(records),

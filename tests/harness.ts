@@ -86,6 +86,8 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       SKILL_RUNNER_SKILLS_DIR: join(folder, "skills"),
       NPM_CONFIG_PREFIX: prefix,
       SKILL_RUNNER_CPU_FACTOR: "2",
+      // The stand-in writes down what it was called with, and waits for cues, beside itself.
+      SKILL_RUNNER_SANDBOX: "off",
       ...environment,
     },
     folder,

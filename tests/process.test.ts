@@ -30,6 +30,8 @@ async function start(env: Record<string, string> = {}): Promise<RunningServer> {
     SKILL_RUNNER_SKILLS_DIR: join(folder, "skills"),
     NPM_CONFIG_PREFIX: join(folder, "npm"),
     SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: "1",
+    // The stand-in writes down what it was called with beside itself.
+    SKILL_RUNNER_SANDBOX: "off",
     ...env,
   });
   return server;

@@ -17,6 +17,11 @@ export const engineStatus = z
     known_good_version: z.string().nullable(),
     how_to_install: z.string().nullable(),
     sandbox: z.enum(["on", "off", "unavailable", "none"]).nullable(),
+    sandbox_by: z
+      .array(z.enum(["bubblewrap", "cli"]))
+      .describe(
+        "Whose sandbox it is: the runner's around the whole CLI, the CLI's own around its tools, or both.",
+      ),
     auth_ready: z.boolean(),
     error: z.string().nullable(),
   })
@@ -28,6 +33,14 @@ export const landlock = z
     reason: z.string(),
   })
   .meta({ id: "Landlock" });
+
+export const jail = z
+  .object({
+    setting: z.enum(["auto", "required", "off"]).describe("SKILL_RUNNER_SANDBOX."),
+    works: z.boolean().describe("Agents run in it."),
+    reason: z.string(),
+  })
+  .meta({ id: "RunnerSandbox" });
 
 export const engineDetail = z
   .object({

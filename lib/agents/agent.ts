@@ -150,6 +150,11 @@ export interface Agent {
   login?: AgentLogin;
   /** Folders the container links to the mounted config root; the first one holds the CLI's settings. */
   homes: AgentHome[];
+  /**
+   * Files and folders below HOME that a run in the runner's sandbox reads, beside the credential files: what the operator has
+   * set. Everything else in the homes (sessions, histories, databases) each run has to itself there.
+   */
+  settings: string[];
   /** The variable that moves `homes[0].home`, or null. */
   configVariable: string | null;
   /** Files (below the config root) the container writes when they are missing. */

@@ -40,7 +40,11 @@ const userFolders = [
 ] as const;
 
 /** The absolute path of a file or folder below HOME, where no variable that the agent sees moves it elsewhere. */
-export function pathOf(agent: Agent, path: string, environment: Environment): string {
+export function pathOf(
+  agent: Pick<Agent, "homes" | "configVariable">,
+  path: string,
+  environment: Environment,
+): string {
   const [main] = agent.homes;
   const moved = agent.configVariable === null ? undefined : environment[agent.configVariable];
   if (main !== undefined && moved && `${path}/`.startsWith(`${main.home}/`))

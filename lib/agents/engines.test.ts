@@ -7,6 +7,7 @@ import { createModelCatalog } from "./catalog.ts";
 import { codex } from "./codex/index.ts";
 import { createEngines } from "./engines.ts";
 import { createInstallationFinder, type RememberedProbe, rememberedProbe } from "./installation.ts";
+import type { JailState } from "./jail/index.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -35,7 +36,10 @@ const noRecords = {
   children: async () => [],
 };
 
-function engines(env: Record<string, string> = {}, recall: RememberedProbe | null = null) {
+const off: JailState = { setting: "off", works: false, reason: "SKILL_RUNNER_SANDBOX is off." };
+const noJail = { around: async () => null, aroundQuestion: async () => null };
+
+function engines(env: Record<string, string> = {}, recall: RememberedProbe | null = null, jail = off) {
   const PATH = env.PATH ?? "/usr/bin:/bin";
   const finder = createInstallationFinder(prefix(), environment({ ...env, PATH }), {
     recall: async () => recall,
@@ -45,6 +49,7 @@ function engines(env: Record<string, string> = {}, recall: RememberedProbe | nul
     finder,
     catalog: createModelCatalog({ finder, probe: async () => "none", records: noRecords }),
     sandbox: "workspace-write",
+    jail: { ...noJail, state: async () => jail },
     landlockEnabled: null,
     versions: new Map(),
     lastInstall: async () => null,

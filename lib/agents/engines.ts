@@ -4,6 +4,7 @@ import type { Agent, ModelInfo, SandboxIntent } from "./agent.ts";
 import type { EngineModels, ModelCatalog, ModelManifest } from "./catalog.ts";
 import { authReady, credentialFiles } from "./credentials.ts";
 import type { Installation, InstallationFinder } from "./installation.ts";
+import type { Jail, JailState } from "./jail/index.ts";
 import { configFolderError } from "./manager/config-folders.ts";
 import { explainLandlock, type Landlock } from "./manager/landlock.ts";
 import type { LastInstall } from "./manager/status-file.ts";
@@ -20,14 +21,21 @@ export interface EngineStatus {
   known_good_version: string | null;
   /** What to do when it is not present. */
   how_to_install: string | null;
-  /** Whether the agent's tools run in the CLI's own sandbox here: by intent, and by what the machine allows. */
+  /** Whether the agent's tools run in a sandbox here: by intent, and by what the machine allows. */
   sandbox: SandboxState | null;
+  /** Whose sandbox it is: the runner's around the whole CLI, the CLI's own around its tools, or one in the other. */
+  sandbox_by: SandboxMeans[];
   /** Somebody has logged in, or a key is in the server's environment. */
   auth_ready: boolean;
   error: string | null;
 }
 
-/** "none": the CLI has no sandbox of its own; "unavailable": it has, but it does not work on this machine. */
+export type SandboxMeans = "bubblewrap" | "cli";
+
+/**
+ * "none": the CLI has no sandbox of its own; "unavailable": it has, but it does not work on this machine, or the runner's is
+ * required and does not.
+ */
 export type SandboxState = "on" | "off" | "unavailable" | "none";
 
 export interface EngineDetail extends EngineStatus {
@@ -59,6 +67,10 @@ export interface Engines {
   detail(id: string): Promise<EngineDetail>;
   /** Whether agents run in a sandbox, and why. */
   landlock(): Promise<Landlock>;
+  /** The runner's own sandbox, and why agents run in it or not. */
+  jail(): Promise<JailState>;
+  /** @throws RunnerError SANDBOX_REQUIRED when no job may run without the runner's sandbox, and it does not work. */
+  assertSandboxed(): Promise<void>;
   /** @throws RunnerError ENGINE_NOT_FOUND */
   models(id: string): Promise<EngineModels>;
   /** @throws RunnerError ENGINE_NOT_FOUND */
@@ -72,6 +84,7 @@ export interface EnginesOptions {
   finder: InstallationFinder;
   catalog: ModelCatalog;
   sandbox: SandboxIntent;
+  jail: Jail;
   /** `LANDLOCK_ENABLED`, null when unset. */
   landlockEnabled: boolean | null;
   versions: VersionOverrides;
@@ -105,7 +118,8 @@ export function createEngines(options: EnginesOptions): Engines {
     return explainLandlock(options.landlockEnabled, sandbox, tried);
   };
   const status = async (agent: Agent): Promise<EngineStatus> => {
-    const installation = await finder.find(agent);
+    const [installation, jail] = await Promise.all([finder.find(agent), options.jail.state()]);
+    const own = installation === null ? null : sandboxState(sandbox, installation);
     return {
       engine: agent.id,
       title: agent.title,
@@ -115,7 +129,8 @@ export function createEngines(options: EnginesOptions): Engines {
       npm_package: agent.npmPackage,
       known_good_version: agent.knownGoodVersion,
       how_to_install: installation === null ? howToInstall(agent, options.versions) : null,
-      sandbox: installation === null ? null : sandboxState(sandbox, installation),
+      sandbox: own === null ? null : stateWithin(jail, own),
+      sandbox_by: own === null || isLacking(jail) ? [] : meansOf(jail, own),
       auth_ready: await authReady(agent, environment),
       error: installation?.error ?? null,
     };
@@ -124,6 +139,12 @@ export function createEngines(options: EnginesOptions): Engines {
     ids: [...byId.keys()],
     get,
     landlock,
+    jail: () => options.jail.state(),
+    async assertSandboxed() {
+      const jail = await options.jail.state();
+      if (!isLacking(jail)) return;
+      throw new RunnerError("SANDBOX_REQUIRED", `${jail.reason} ${withoutJail}`, { retryAfterSeconds: 60 });
+    },
     async installed(id, options_) {
       const agent = get(id);
       const installation = await finder.find(agent, options_);
@@ -149,7 +170,10 @@ export function createEngines(options: EnginesOptions): Engines {
         ...known,
         path: known.source === "managed" ? `bin/${agent.binary}` : known.source && basename(agent.binary),
         wanted_version: wantedVersion(agent, options.versions),
-        sandbox_reason: known.sandbox === null ? null : sandboxReason(known.sandbox, await landlock()),
+        sandbox_reason:
+          known.sandbox === null
+            ? null
+            : sandboxReason(known.sandbox, await landlock(), await options.jail.state()),
         credential_files: files,
         config_error: configError,
         last_error: known.error ?? lastInstall?.error ?? null,
@@ -162,6 +186,23 @@ export function createEngines(options: EnginesOptions): Engines {
     manifest: async (id) => catalog.manifest(get(id)),
     addModels: async (id, models) => catalog.addSnapshot(get(id), models),
   };
+}
+
+const withoutJail =
+  "SKILL_RUNNER_SANDBOX=required lets no job run without it; docs/configuration.md says what it needs.";
+
+function isLacking({ setting, works }: JailState): boolean {
+  return setting === "required" && !works;
+}
+
+function meansOf(jail: JailState, own: SandboxState): SandboxMeans[] {
+  return [...(jail.works ? (["bubblewrap"] as const) : []), ...(own === "on" ? (["cli"] as const) : [])];
+}
+
+/** What the sandboxes of CLI and runner come to together. */
+function stateWithin(jail: JailState, own: SandboxState): SandboxState {
+  if (jail.works) return "on";
+  return isLacking(jail) ? "unavailable" : own;
 }
 
 /** What an operator does to get a CLI that is not there. */
@@ -177,12 +218,15 @@ function sandboxState(intent: SandboxIntent, { sandbox }: Installation): Sandbox
   return sandbox === "works" ? "on" : "unavailable";
 }
 
-function sandboxReason(state: SandboxState, { reason }: Landlock): string {
-  return {
+function sandboxReason(state: SandboxState, { reason }: Landlock, jail: JailState): string {
+  if (jail.works) return "The runner's sandbox is around the whole CLI: bubblewrap was tried here and works.";
+  if (isLacking(jail)) return `${jail.reason} ${withoutJail}`;
+  const own = {
     on: "The CLI's own sandbox was tried here and works.",
     off: reason,
     unavailable:
       "The CLI's own sandbox was tried here and does not work (user namespaces or seccomp may be forbidden): its tools run unconfined.",
     none: "The CLI has no sandbox of its own that is used: the container or the server's user is the boundary.",
   }[state];
+  return `${own} The runner's sandbox is not used: ${jail.reason}`;
 }

@@ -4,6 +4,7 @@ import { access, constants, stat } from "node:fs/promises";
 import { hostname, release } from "node:os";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import type { Agent } from "./agent.ts";
+import type { Jail } from "./jail/index.ts";
 import { pinned } from "./manager/store.ts";
 import { ask, askVersion, trySandbox, withOwnHome } from "./probe.ts";
 
@@ -18,6 +19,8 @@ export interface Installation {
   flags: ReadonlySet<string>;
   /** Whether the CLI's own sandbox works on this machine (user namespaces, seccomp ... allow it), if it has one. */
   sandbox: "works" | "fails" | "none";
+  /** The runner's own sandbox is around all that it does, and its own was tried inside of that. */
+  jailed: boolean;
   error: string | null;
   /** Names the file and what was asked of it: another one is another CLI. */
   stamp: string;
@@ -43,6 +46,8 @@ export interface InstallationFinder {
 export interface FinderOptions {
   /** What was known of an engine's CLI before this process; asked once, and believed only of the same file. */
   recall?(engine: string): Promise<RememberedProbe | null>;
+  /** What runs are put into; a CLI's own sandbox is tried inside. */
+  jail?: Jail;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -54,7 +59,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function createInstallationFinder(
   npmPrefix: string,
   environment: Environment,
-  { recall }: FinderOptions = {},
+  options: FinderOptions = {},
 ): InstallationFinder {
   const known = new Map<string, { stamp: string; installation: Promise<Installation> }>();
   const found = new Map<string, { at: number; installation: Promise<Installation> }>();
@@ -82,7 +87,7 @@ export function createInstallationFinder(
           before?.stamp === stamp
             ? before.installation
             : withOwnHome(source === "managed", environment, (env) =>
-                describe(agent, { path, source, stamp }, env, recall),
+                describe(agent, { path, source, stamp }, env, options),
               );
         known.set(key, { stamp, installation });
         found.set(agent.id, { at: performance.now(), installation });
@@ -98,14 +103,15 @@ export function createInstallationFinder(
 
 /** What is worth keeping of a probe, or null when it told nothing for good. */
 export function rememberedProbe(installation: Installation): RememberedProbe | null {
-  const { version, final, stamp, flags, sandbox } = installation;
+  const { version, final, stamp, flags, sandbox, jailed } = installation;
   if (version === null || !final) return null;
-  return { stamp, machine: thisMachine(), version, flags: [...flags], sandbox };
+  return { stamp, machine: thisMachine(jailed), version, flags: [...flags], sandbox };
 }
 
-/** What decides whether a sandbox works: kernel and user, the container (its host name), and how it is confined. */
-function thisMachine(): string {
-  return [hostname(), release(), process.getuid?.() ?? "", ...confinement()].join(" ").trim();
+/** What decides whether a sandbox works: kernel and user, the container (its host name), how it is confined, and the jail. */
+function thisMachine(isJailed: boolean): string {
+  const parts = [hostname(), release(), process.getuid?.() ?? "", ...confinement(), isJailed ? "jailed" : ""];
+  return parts.join(" ").trim();
 }
 
 /** Seccomp and the like (proc_pid_status(5)), and the AppArmor or SELinux profile; nothing where there is no /proc. */
@@ -139,32 +145,36 @@ async function describe(
   agent: Agent,
   place: Place,
   environment: Environment,
-  recall: FinderOptions["recall"],
+  { recall, jail }: FinderOptions,
 ): Promise<Installation> {
+  const around = jail !== undefined && (await jail.state()).works ? jail : null;
+  const jailed = around !== null;
+  const machine = thisMachine(jailed);
   const remembered = await recall?.(agent.id).catch(() => null);
   if (remembered?.stamp === place.stamp) {
     const sandbox =
-      remembered.machine === thisMachine()
+      remembered.machine === machine
         ? { state: remembered.sandbox, final: true }
-        : await trySandbox(agent, place.path, environment);
+        : await trySandbox(agent, place.path, environment, around);
     const { version, flags } = remembered;
     const { state, final } = sandbox;
-    return { ...place, version, flags: new Set(flags), sandbox: state, error: null, final };
+    return { ...place, version, flags: new Set(flags), sandbox: state, jailed, error: null, final };
   }
   const { version, error, final } = await askVersion(place.path, environment);
   if (version === null) {
     const sandbox = agent.sandboxProbes.length === 0 ? "none" : "fails";
-    return { ...place, version, flags: new Set(), sandbox, error, final };
+    return { ...place, version, flags: new Set(), sandbox, jailed, error, final };
   }
   const [help, sandbox] = await Promise.all([
     agent.helpArgs === null ? null : ask(place.path, agent.helpArgs, environment),
-    trySandbox(agent, place.path, environment),
+    trySandbox(agent, place.path, environment, around),
   ]);
   return {
     ...place,
     version,
     flags: new Set(`${help?.stdout ?? ""}\n${help?.stderr ?? ""}`.match(/--[a-z][a-z0-9-]*/g)),
     sandbox: sandbox.state,
+    jailed,
     error,
     final: sandbox.final && (help === null || help.exitCode !== undefined),
   };

@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import type { Agent } from "./agent.ts";
 import { askCli, type CliAnswer } from "./ask-cli.ts";
+import type { Jail } from "./jail/index.ts";
 import { makeProbeFolder } from "./probe-folders.ts";
 
 /** What is asked of a CLI itself, without a model call and without any key. */
@@ -64,16 +65,37 @@ export function ask(path: string, args: string[], environment: Environment): Pro
   });
 }
 
+/** Asks where the agent's tools will run: in the jail, if there is one. */
+async function askWithin(
+  jail: Jail | null,
+  agent: Agent,
+  path: string,
+  args: string[],
+  environment: Environment,
+): Promise<CliAnswer> {
+  const folder = jail === null ? null : await makeProbeFolder();
+  if (jail === null || folder === null) return ask(path, args, environment);
+  try {
+    const env = { PATH: environment.PATH ?? "" };
+    const within = await jail.aroundQuestion(agent, folder, { executable: path, args, env });
+    return await ask(within?.executable ?? path, within?.args ?? args, environment);
+  } finally {
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
+  }
+}
+
 /** The first spelling of the probe that ends well; a probe that was cut short says nothing for good. */
 export async function trySandbox(
-  { sandboxProbes }: Agent,
+  agent: Agent,
   path: string,
   environment: Environment,
+  jail: Jail | null,
 ): Promise<{ state: "works" | "fails" | "none"; final: boolean }> {
+  const { sandboxProbes } = agent;
   if (sandboxProbes.length === 0) return { state: "none", final: true };
   let final = true;
   for (const args of sandboxProbes) {
-    const answer = await ask(path, args, environment);
+    const answer = await askWithin(jail, agent, path, args, environment);
     if (!answer.failed) return { state: "works", final: true };
     final &&= answer.exitCode !== undefined;
   }

@@ -75,20 +75,28 @@ export async function attemptTurn(
     asRoot: context.asRoot,
   };
   const command = agent.command(request);
-  const spawn = { executable: parts.installation.path, args: command.args };
-  const wrapped = await withPythonRuntime(skill, spawn, { cwd: paths.workspace, env, signal: stop.signal });
+  // In the order in which they are in force: the adapter's variables are the agent's, whatever the job says.
+  const inside = { executable: parts.installation.path, args: command.args, env: { ...env, ...command.env } };
+  const jailed = (process: typeof inside) =>
+    context.jail.around(agent, parts.installation.path, { ...paths, turnDir: logs.folder }, process);
+  const wrapped = await withPythonRuntime(skill, inside, {
+    cwd: paths.workspace,
+    signal: stop.signal,
+    within: async (process) => (await jailed(process)) ?? process,
+  });
   if (wrapped.warning !== null) progress.warn("RUNTIME_DEPENDENCIES_INJECTION_FAILED", wrapped.warning);
   // A crash must not make it do its work twice.
   if (agent.toolsUnheard) await progress.jot();
   const hearing = hear(progress, stop);
+  const outer = await jailed({ ...inside, executable: wrapped.executable, args: wrapped.args });
   const outcome = await runTurn({
     agent,
     request,
-    executable: wrapped.executable,
-    command: { ...command, args: wrapped.args },
+    process: outer ?? { ...inside, executable: wrapped.executable, args: wrapped.args },
+    isJailed: outer !== null,
+    files: command.files,
     prompt: parts.prompt,
     cwd: paths.workspace,
-    env,
     runId: run.request_id,
     sandboxed: sandbox === "workspace-write",
     logs,

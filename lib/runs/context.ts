@@ -1,4 +1,4 @@
-import type { Engines, SandboxIntent } from "../agents/index.ts";
+import type { Engines, Jail, SandboxIntent } from "../agents/index.ts";
 import type { Estimates, Gate } from "../capacity/index.ts";
 import type { SkillRegistry, SkillValidators } from "../skills/index.ts";
 import type { EventFeeds } from "./event-feed.ts";
@@ -44,6 +44,8 @@ export interface RunContext {
   serverEnvironment: Readonly<Record<string, string | undefined>>;
   settings: RunSettings;
   sandbox: SandboxIntent;
+  /** The sandbox around every agent. */
+  jail: Jail;
   /** The server's user, and so each agent's, is root. */
   asRoot: boolean;
   store: RunStore;

@@ -60,6 +60,7 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
         "The skill was replaced while the job was cut off, in the middle of its work. Send the job again.",
     });
   const installation = await context.engines.installed(run.engine, fresh);
+  await context.engines.assertSandboxed();
   const { execution_mode: mode } = run.runtime_options;
   progress.note({
     cli_version: installation.version,
@@ -121,7 +122,8 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
 }
 
 function warnOfSandbox(context: RunContext, progress: RunProgress, installation: Installation): void {
-  if (context.sandbox !== "workspace-write" || installation.sandbox !== "fails") return;
+  if (context.sandbox !== "workspace-write" || installation.sandbox !== "fails" || installation.jailed)
+    return;
   progress.warn(
     "SANDBOX_UNAVAILABLE",
     `The sandbox of ${progress.run.engine} does not work on this machine: its tools ran without.`,

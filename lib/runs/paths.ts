@@ -24,6 +24,8 @@ export interface RunPaths {
   uploads: string;
   artifacts: string;
   temporary: string;
+  /** HOME in the runner's sandbox: what the CLI keeps of the run, its sessions above all. */
+  home: string;
   events: string;
   result: string;
 }
@@ -40,6 +42,7 @@ export function runPaths(dataDir: string, runId: string): RunPaths {
     uploads: join(workspace, "uploads"),
     artifacts: join(workspace, "artifacts"),
     temporary: join(root, "tmp"),
+    home: join(root, "home"),
     events: join(root, "events.jsonl"),
     result: join(root, "result.json"),
   };

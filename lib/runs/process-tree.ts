@@ -13,12 +13,18 @@ const pollMs = 20;
 /**
  * Ends a process group: TERM, wait, KILL, wait. Resolves when the group is gone (or `killMs` after the KILL).
  * The leader must be our child and not yet reaped, or its number might belong to somebody else by now.
+ * @param spareLeader the leader gets no TERM: it would die of it at once and take all others with it, without their grace
  */
-export async function endProcessGroup(leader: number, graces: KillGraces): Promise<void> {
-  if (!signalGroup(leader, "SIGTERM")) return;
-  if (await groupGone(leader, graces.termMs)) return;
+export async function endProcessGroup(
+  leader: number,
+  graces: KillGraces,
+  { spareLeader = false }: { spareLeader?: boolean } = {},
+): Promise<void> {
+  if (!signalGroup(leader, spareLeader ? 0 : "SIGTERM")) return;
+  if (spareLeader) signalMembers(leader, "SIGTERM");
+  if (await groupGone(leader, graces.termMs, spareLeader)) return;
   signalGroup(leader, "SIGKILL");
-  await groupGone(leader, graces.killMs);
+  await groupGone(leader, graces.killMs, spareLeader);
 }
 
 function signalGroup(leader: number, signal: NodeJS.Signals | 0): boolean {
@@ -30,9 +36,33 @@ function signalGroup(leader: number, signal: NodeJS.Signals | 0): boolean {
   }
 }
 
-async function groupGone(leader: number, withinMs: number): Promise<boolean> {
+/** Everybody in the group but its leader; the dead that nobody has asked for yet (zombies hold no memory) left out. */
+function membersOf(leader: number): number[] {
+  return processIds("/proc").filter((pid) => {
+    const stat = pid === leader ? undefined : processStat("/proc", pid);
+    return stat?.group === leader && stat.residentPages > 0;
+  });
+}
+
+function signalMembers(leader: number, signal: NodeJS.Signals): void {
+  for (const pid of membersOf(leader)) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // gone by itself
+    }
+  }
+}
+
+/**
+ * @param byMembers who is dead counts as gone: what a jail leaves is reaped by init, which may take its time
+ */
+async function groupGone(leader: number, withinMs: number, byMembers: boolean): Promise<boolean> {
+  const isThere = () =>
+    signalGroup(leader, 0) &&
+    (!byMembers || (processStat("/proc", leader)?.residentPages ?? 0) > 0 || membersOf(leader).length > 0);
   const deadline = Date.now() + withinMs;
-  while (signalGroup(leader, 0)) {
+  while (isThere()) {
     if (Date.now() >= deadline) return false;
     await sleep(pollMs);
   }

@@ -12,6 +12,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const agent = { executable: "/bin/agent", args: ["exec", "-"] };
+const inPlace = async <T>(process: T) => process;
 
 async function wrap(dependencies: string[], uv?: string) {
   if (uv !== undefined) {
@@ -22,12 +23,8 @@ async function wrap(dependencies: string[], uv?: string) {
   const base = await createSkillRegistry({ root: bundled, engines: ["codex"] }).get("csv-profile");
   const runtime = { language: "python", version: "3.11", dependencies, default_options: {} };
   const skill: Skill = { ...base, manifest: { ...base.manifest, runtime } };
-  const context = {
-    cwd: folder,
-    env: { PATH: `${folder}:/usr/bin:/bin` },
-    signal: new AbortController().signal,
-  };
-  return withPythonRuntime(skill, agent, context);
+  const context = { cwd: folder, signal: new AbortController().signal, within: inPlace };
+  return withPythonRuntime(skill, { ...agent, env: { PATH: `${folder}:/usr/bin:/bin` } }, context);
 }
 
 test("a skill without Python dependencies is left alone, and uv is not asked", async () => {

@@ -5,6 +5,12 @@ import type { Skill } from "../skills/index.ts";
 
 const probeTimeoutMs = 120_000;
 
+interface Command {
+  executable: string;
+  args: string[];
+  env: Record<string, string>;
+}
+
 /** A command in front of the agent's own, so that its tools find the Python packages a skill asks for. */
 export interface PythonRuntime {
   executable: string;
@@ -18,15 +24,20 @@ export interface PythonRuntime {
  */
 export async function withPythonRuntime(
   skill: Skill,
-  command: { executable: string; args: string[] },
-  context: { cwd: string; env: Record<string, string>; signal: AbortSignal },
+  command: Command,
+  context: { cwd: string; signal: AbortSignal; within(process: Command): Promise<Command> },
 ): Promise<PythonRuntime> {
   const runtime = skill.manifest.runtime;
+  const { executable, args } = command;
   if (runtime?.language !== "python" || runtime.dependencies.length === 0)
-    return { ...command, warning: null };
-  const uv = await findInPath("uv", context.env.PATH ?? "");
+    return { executable, args, warning: null };
+  const uv = await findInPath("uv", command.env.PATH ?? "");
   if (uv === null)
-    return { ...command, warning: "uv is not installed: the skill's Python dependencies were not provided" };
+    return {
+      executable,
+      args,
+      warning: "uv is not installed: the skill's Python dependencies were not provided",
+    };
   const wrapper = [
     "run",
     "--no-project",
@@ -35,9 +46,11 @@ export async function withPythonRuntime(
     ...runtime.dependencies.flatMap((name) => ["--with", name]),
     "--",
   ];
-  const { child } = await startProcess(uv, [...wrapper, "python", "-c", ""], {
+  // Where the agent will be: packages run code of theirs when they are built, and at every start of Python.
+  const asked = await context.within({ ...command, executable: uv, args: [...wrapper, "python", "-c", ""] });
+  const { child } = await startProcess(asked.executable, asked.args, {
     cwd: context.cwd,
-    env: context.env,
+    env: asked.env,
     extendEnv: false,
     reject: false,
     timeout: probeTimeoutMs,
@@ -46,10 +59,9 @@ export async function withPythonRuntime(
     maxBuffer: 256 * 1024,
   });
   const probe = await child;
-  if (!probe.failed)
-    return { executable: uv, args: [...wrapper, command.executable, ...command.args], warning: null };
+  if (!probe.failed) return { executable: uv, args: [...wrapper, executable, ...args], warning: null };
   const reason = probe.stderr.trim().split("\n").at(-1) ?? "";
-  return { ...command, warning: `uv could not provide the skill's Python dependencies: ${reason}` };
+  return { executable, args, warning: `uv could not provide the skill's Python dependencies: ${reason}` };
 }
 
 async function findInPath(name: string, path: string): Promise<string | null> {

@@ -98,5 +98,6 @@ export function assertAccepting(context: RunContext): void {
 /** A place in the queue, taken before anything is written: a refusal leaves nothing behind. */
 export async function reserve(context: RunContext, engine: string): Promise<Reservation> {
   await context.engines.installed(engine);
+  await context.engines.assertSandboxed();
   return context.gate.reserve(() => context.estimates.need(engine));
 }

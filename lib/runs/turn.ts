@@ -18,12 +18,14 @@ export interface TurnOptions {
   agent: Agent;
   /** What the command was made from. */
   request: TurnRequest;
-  /** Absolute path of the CLI. */
-  executable: string;
-  command: AgentCommand;
+  /** What is started: the CLI, or what it runs in. */
+  process: { executable: string; args: string[]; env: Record<string, string> };
+  /** What is started is the jail: it passes no signals on, and ends with the CLI, and all that is in it with itself. */
+  isJailed: boolean;
+  /** Files to write before the start: absolute path -> content. */
+  files: AgentCommand["files"];
   prompt: string;
   cwd: string;
-  env: Record<string, string>;
   /** Marks the agent's processes, so that those that left its group are found. */
   runId: string;
   /** The CLI's sandbox ends its tools with it; without one, they may still be starting others. */
@@ -66,7 +68,8 @@ const conversationGraceMs = 2_000;
  * agent does; rejects only when the run's own files cannot be written, or there is no descriptor for its pipes.
  */
 export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
-  const { agent, command, logs, signal } = options;
+  const { agent, logs, signal } = options;
+  const { env } = options.process;
   const started = performance.now();
   const reader = createTurnReader(agent, options.request, options.onEvent, (text, bytes) =>
     options.onRaw("stdout", text, bytes),
@@ -76,19 +79,19 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     () => undefined,
   );
   writeFileSync(logs.prompt, options.prompt);
-  for (const [path, content] of Object.entries(command.files)) writeAnew(path, content);
+  for (const [path, content] of Object.entries(options.files)) writeAnew(path, content);
 
   const stdout = boundedLog(logs.stdout);
   const stderr = boundedLog(logs.stderr);
   // Before anything is kept or told: logs, events and errors are made from what comes through here.
-  const secrets = secretsOf({ ...options.env, ...command.env }, agent.keyVariables);
+  const secrets = secretsOf(env, agent.keyVariables);
   const clean = { stdout: createRedactor(secrets), stderr: createRedactor(secrets) };
   let lastWords = "";
   const stall = createStallTimer(options.stallMs, options.onStall);
 
-  const { child } = await startProcess(options.executable, command.args, {
+  const { child } = await startProcess(options.process.executable, options.process.args, {
     cwd: options.cwd,
-    env: { ...options.env, ...command.env },
+    env,
     extendEnv: false,
     ...(agent.converse === undefined ? { input: options.prompt } : { stdin: "pipe" as const }),
     // A group of its own, so that one signal ends the agent and its tools.
@@ -125,9 +128,11 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     takeErr(clean.stderr.push(chunk));
   });
 
+  const endGroup = (leader: number) =>
+    endProcessGroup(leader, options.graces, { spareLeader: options.isJailed });
   const end = async () => {
     if (child.pid === undefined) return;
-    await endProcessGroup(child.pid, options.graces);
+    await endGroup(child.pid);
     await sweepByEnvironment(trackingVariable, (id) => id === options.runId);
     // What hid from both (another user, an emptied environment) may still hold the pipes; the turn ends without it.
     for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe.destroy();
@@ -159,9 +164,9 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   signal.removeEventListener("abort", stop);
   const tidyUp = async () => {
     if (child.pid === undefined) return;
-    await endProcessGroup(child.pid, options.graces);
+    await endGroup(child.pid);
     // A sandbox ends its tools with it; what the CLI started outside of it (an MCP server) is looked for all the same.
-    const enough = options.sandboxed ? 1 : 2;
+    const enough = options.sandboxed || options.isJailed ? 1 : 2;
     await sweepByEnvironment(trackingVariable, (id) => id === options.runId, { since, enough });
   };
   // Whoever asks for its end from now on asks too late: a sweep behind the turn's back would take the next turn's agent.
@@ -181,7 +186,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     summary,
     exitCode: spokenToEnd ? 0 : (result.exitCode ?? null),
     signal: spokenToEnd ? null : (result.signal ?? null),
-    spawnError: child.pid === undefined ? spawnReason(result.cause) : null,
+    spawnError: child.pid === undefined ? spawnReason(result.cause) : jailError(options, result, lastWords),
     durationMs: performance.now() - started,
     resources,
   };
@@ -195,6 +200,15 @@ function writeAnew(path: string, content: string): void {
   rmSync(path, { recursive: true, force: true });
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, content, { flag: "wx" });
+}
+
+/** What bubblewrap says when it does not get as far as the CLI: one line, and nothing else was printed. */
+function jailError(
+  { isJailed }: TurnOptions,
+  { exitCode }: { exitCode?: number | undefined },
+  stderr: string,
+): string | null {
+  return isJailed && exitCode === 1 && /^bwrap: [^\n]*\n$/.test(stderr) ? stderr.trim() : null;
 }
 
 function spawnReason(cause: unknown): string {

@@ -56,6 +56,8 @@ export async function makeSite(dataDir?: string): Promise<Site> {
     SKILL_RUNNER_DATA_DIR: dataDir ?? join(folder, "data"),
     SKILL_RUNNER_SKILLS_DIR: join(folder, "skills"),
     NPM_CONFIG_PREFIX: prefix,
+    // The stand-in keeps its files beside itself.
+    SKILL_RUNNER_SANDBOX: "off",
     SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: "1",
     SKILL_RUNNER_CPU_FACTOR: "8",
     PROCESS_TERMINATE_GRACE_SEC: "1",

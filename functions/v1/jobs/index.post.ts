@@ -58,6 +58,7 @@ export default defineFunction({
     "INPUT_INVALID",
     "PARAMETER_INVALID",
     "ENGINE_NOT_INSTALLED",
+    "SANDBOX_REQUIRED",
     "IDEMPOTENCY_KEY_REUSED",
     "QUEUE_FULL",
     "SHUTTING_DOWN",

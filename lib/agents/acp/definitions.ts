@@ -28,6 +28,8 @@ const definition = z.strictObject({
   key_variables: z.array(variableName).default([]),
   /** Files below HOME one of which a login leaves. */
   credential_files: z.array(relativePath).default([]),
+  /** Files and folders below HOME that it reads in the runner's sandbox: its settings. */
+  settings: z.array(relativePath).default([]),
   /** Id of the method to authenticate with when it asks for that. */
   auth_method: z.string().min(1).optional(),
   /** Option that takes the model's name, such as `--model`. Without it the session's own model option is set. */

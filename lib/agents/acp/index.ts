@@ -24,6 +24,7 @@ export function createAcpAgent(definition: AcpDefinition): Agent {
     credentialFiles: definition.credential_files,
     credentialRule: "any",
     homes: [],
+    settings: definition.settings,
     configVariable: null,
     bootstrapFiles: {},
     environment: [...definition.environment, ...key_variables],

@@ -22,6 +22,14 @@ export const claude: Agent = {
   credentialRule: "all",
   login: { terminal: { args: [], steps: "Type /login in it, and follow the link that it shows." } },
   homes: [{ config: "claude", home: ".claude" }],
+  settings: [
+    ".claude/settings.json",
+    ".claude/CLAUDE.md",
+    ".claude/agents",
+    ".claude/commands",
+    ".claude/plugins",
+    ".claude/skills",
+  ],
   configVariable: "CLAUDE_CONFIG_DIR",
   bootstrapFiles: {},
   environment: [

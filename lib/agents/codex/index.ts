@@ -30,6 +30,7 @@ export const codex: Agent = {
     },
   },
   homes: [{ config: "codex", home: ".codex" }],
+  settings: [".codex/config.toml", ".codex/AGENTS.md", ".codex/rules", ".codex/skills"],
   configVariable: "CODEX_HOME",
   // Credentials in a file: a container has no keyring, and the mounted folder is what survives it.
   bootstrapFiles: { "codex/config.toml": 'cli_auth_credentials_store = "file"\n' },

@@ -23,6 +23,14 @@ export const gemini: Agent = {
     terminal: { args: [], steps: "Choose to sign in with Google, and follow the link that it shows." },
   },
   homes: [{ config: "gemini", home: ".gemini" }],
+  settings: [
+    ".gemini/settings.json",
+    ".gemini/.env",
+    ".gemini/GEMINI.md",
+    ".gemini/commands",
+    ".gemini/extensions",
+    ".gemini/policies",
+  ],
   configVariable: null,
   bootstrapFiles: { "gemini/settings.json": `${JSON.stringify(signInWithGoogle, null, 2)}\n` },
   environment: [

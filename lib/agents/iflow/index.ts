@@ -1,5 +1,5 @@
 import { lstatSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type Agent, type TurnRequest, takes } from "../agent.ts";
 import { iflowSettings } from "./config.ts";
 import { iflowModels } from "./models.ts";
@@ -28,6 +28,7 @@ export const iflow: Agent = {
   credentialRule: "all",
   login: { terminal: { args: [], steps: "Choose how to log in, and follow the link that it shows." } },
   homes: [{ config: "iflow", home: ".iflow" }],
+  settings: [".iflow/settings.json", ".iflow/.env", ".iflow/IFLOW.md"],
   // IFLOW_HOME moves sessions and logs, but not the settings.
   configVariable: null,
   bootstrapFiles: { "iflow/settings.json": `${JSON.stringify({ selectedAuthType: "iflow" }, null, 2)}\n` },
@@ -69,8 +70,9 @@ export const iflow: Agent = {
   explainStderr: explainIflowStderr,
 };
 
-function infoFile(turn: TurnRequest): string {
-  return join(turn.turnDir, "execution-info.json");
+/** In the run's temporary folder: the turn's own is not the CLI's to write to. */
+function infoFile({ turnDir, environment }: TurnRequest): string {
+  return join(environment.TMPDIR ?? turnDir, `iflow-${basename(turnDir)}.json`);
 }
 
 /** Null when there is no such file, or something else stands there, which the agent may have put in its place. */

@@ -30,6 +30,7 @@ function setUp() {
         known_good_version: codex.knownGoodVersion,
         how_to_install: null,
         sandbox: null,
+        sandbox_by: [],
         auth_ready: false,
         error: null,
       },

@@ -59,6 +59,7 @@ export const opencode: Agent = {
     { config: "opencode/config", home: ".config/opencode" },
     { config: "opencode/data", home: ".local/share/opencode" },
   ],
+  settings: [".config/opencode"],
   configVariable: null,
   bootstrapFiles: {},
   environment: [...keyVariables, "OPENCODE_CONFIG", "AZURE_RESOURCE_NAME", "AWS_REGION"],

@@ -32,6 +32,7 @@ export const qwen: Agent = {
   // Qwen writes its settings on any start.
   credentialMarks: { ".qwen/settings.json": /"(?:apiKey|\w+_API_KEY)"\s*:\s*"[^"]/ },
   homes: [{ config: "qwen", home: ".qwen" }],
+  settings: [".qwen/.env", ".qwen/QWEN.md", ".qwen/agents", ".qwen/commands", ".qwen/skills"],
   configVariable: "QWEN_HOME",
   bootstrapFiles: {},
   environment: [...secretVariables, "QWEN_HOME", "OPENAI_BASE_URL", "OPENAI_MODEL", "QWEN_MODEL"],

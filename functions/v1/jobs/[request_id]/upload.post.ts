@@ -36,6 +36,7 @@ export default defineFunction({
     "SKILL_ENGINE_UNSUPPORTED",
     "SKILL_EXECUTION_MODE_UNSUPPORTED",
     "ENGINE_NOT_INSTALLED",
+    "SANDBOX_REQUIRED",
     "QUEUE_FULL",
     "SHUTTING_DOWN",
   ],

@@ -1,0 +1,95 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { claude } from "../claude/index.ts";
+import { codex } from "../codex/index.ts";
+import { layOutJail, whyNotHidden } from "./layout.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "jail-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const put = (path: string, text = "") => {
+  const file = join(folder, path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+  return file;
+};
+
+function layOut(environment: Record<string, string> = {}) {
+  const at = (name: string) => join(folder, name);
+  const host = {
+    environment: { HOME: at("home"), PATH: "/usr/bin", ...environment },
+    agents: [codex, claude],
+    npmPrefix: at("data/npm"),
+    serverFolders: [at("data")],
+    serverFiles: [],
+  };
+  const run = {
+    workspace: at("data/run/workspace"),
+    temporary: at("data/run/tmp"),
+    home: at("data/run/home"),
+    turnDir: null,
+  };
+  mkdirSync(at("home"), { recursive: true });
+  mkdirSync(at("data/npm"), { recursive: true });
+  const mounts = layOutJail(host, codex, at("data/npm/bin/codex"), run);
+  const of = (name: string) => mounts.filter((mount) => mount.at === at(name)).at(-1);
+  return { of, mounts };
+}
+
+test("the data is hidden but for the workspace, HOME is the run's, the prefix can be read", () => {
+  const { of } = layOut();
+  expect(of("data")).toMatchObject({ as: "hidden" });
+  expect(of("data/run/workspace")).toMatchObject({ as: "writable" });
+  expect(of("data/npm")).toMatchObject({ as: "readable" });
+  expect(of("home")).toEqual({
+    at: join(folder, "home"),
+    as: "writable",
+    from: join(folder, "data/run/home"),
+  });
+});
+
+test("of the homes there are the agent's own login and settings, and nobody else's", () => {
+  const login = put("home/.codex/auth.json");
+  const settings = put("home/.codex/config.toml");
+  put("home/.codex/sessions/old.jsonl");
+  put("home/.claude/.credentials.json");
+  const { of, mounts } = layOut();
+  expect(of("home/.codex/auth.json")).toMatchObject({ as: "writable", from: login });
+  expect(of("home/.codex/config.toml")).toMatchObject({ as: "readable", from: settings });
+  expect(mounts.map(({ at }) => at).filter((at) => /sessions|\.claude/.test(at))).toEqual([]);
+});
+
+test("a home that a variable moves is the run's own, with its login", () => {
+  put("moved/auth.json");
+  put("claude/.credentials.json");
+  const { of } = layOut({ CODEX_HOME: join(folder, "moved"), CLAUDE_CONFIG_DIR: join(folder, "claude") });
+  expect(of("moved")).toMatchObject({ as: "writable", from: join(folder, "data/run/home/.codex") });
+  expect(of("moved/auth.json")).toMatchObject({ as: "writable" });
+  expect(of("claude")).toMatchObject({ as: "hidden" });
+});
+
+test("links that an earlier turn left do not lead mounts elsewhere", () => {
+  put("home/.codex/config.toml");
+  mkdirSync(join(folder, "data/run/home"), { recursive: true });
+  mkdirSync(join(folder, "data/other"), { recursive: true });
+  symlinkSync(join(folder, "data/other"), join(folder, "data/run/home/.codex"));
+  layOut();
+  expect(existsSync(join(folder, "data/run/home/.codex"))).toBe(false);
+  symlinkSync(join(folder, "data/other"), join(folder, "data/run/home/.codex"));
+  mkdirSync(join(folder, "moved"));
+  const { of } = layOut({ CODEX_HOME: join(folder, "moved") });
+  writeFileSync(join(folder, "data/run/home/.codex/x"), "");
+  expect(of("moved")).toMatchObject({ from: join(folder, "data/run/home/.codex") });
+  expect(existsSync(join(folder, "data/other/x"))).toBe(false);
+});
+
+test("a data directory that cannot be hidden is told", () => {
+  const host = { environment: {}, agents: [], npmPrefix: "/n", serverFiles: [] };
+  expect(whyNotHidden({ ...host, serverFolders: ["/"] })).toContain("/");
+  expect(whyNotHidden({ ...host, serverFolders: [folder] })).toBeNull();
+});
