@@ -59,7 +59,11 @@ export const opencode: Agent = {
     { config: "opencode/config", home: ".config/opencode" },
     { config: "opencode/data", home: ".local/share/opencode" },
   ],
-  settings: [".config/opencode"],
+  // Not the folder: opencode writes into it at its start.
+  settings: [
+    ...["opencode.json", "opencode.jsonc", "config.json", "AGENTS.md", "agent", "agents", "command", "commands"],
+    ...["plugin", "plugins", "skill", "skills", "tool", "tools"],
+  ].map((name) => `.config/opencode/${name}`),
   configVariable: null,
   bootstrapFiles: {},
   environment: [...keyVariables, "OPENCODE_CONFIG", "AZURE_RESOURCE_NAME", "AWS_REGION"],
