@@ -16,7 +16,7 @@ COPY runtime runtime
 RUN node scripts/build.mjs
 
 FROM ${NODE_IMAGE}
-# bubblewrap: codex's sandbox. ripgrep: opencode would download it. tini: ends what agents leave behind as PID 1 must.
+# bubblewrap: the sandbox around every agent, and codex's own. ripgrep: opencode would download it. tini: ends what agents leave behind as PID 1 must.
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         bubblewrap ca-certificates curl git procps python3 python3-venv ripgrep tini \

@@ -56,9 +56,9 @@ export function createEngineParts({ config, agents, environment, records, recall
       config.projectDir,
       config.agentConfigDir,
       // Records may lie elsewhere.
-      ...(config.storage.startsWith("fs:/") ? [config.storage.slice("fs:".length)] : []),
+      ...(config.storage.kind === "fs" && config.storage.folder !== null ? [config.storage.folder] : []),
     ],
-    serverFiles: [config.acpAgents.file],
+    serverFiles: [config.acpAgents.file, ...recordFilesOf(config.storage)],
   });
   const finder = createInstallationFinder(npmPrefix, environment, {
     jail,
@@ -92,4 +92,10 @@ export function createEngineParts({ config, agents, environment, records, recall
     clean,
   });
   return { engines, manager, jail, clean };
+}
+
+/** The files of a database that lies elsewhere: SQLite keeps two beside its own (https://sqlite.org/wal.html). */
+function recordFilesOf(storage: Config["storage"]): string[] {
+  if (storage.kind !== "sqlite" || storage.path === null) return [];
+  return ["", "-wal", "-shm"].map((ending) => `${storage.path}${ending}`);
 }

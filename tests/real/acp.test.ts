@@ -27,6 +27,7 @@ const agents: Record<string, AcpUnderTest> = {
       command: "opencode",
       args: ["acp"],
       env: { OPENCODE_DISABLE_MODELS_FETCH: "1", npm_config_offline: "true" },
+      settings: [".config/opencode/opencode.json"],
       // The one that the provider in opencode's settings reads.
       key_variables: ["OPENAI_API_KEY"],
     },

@@ -19,6 +19,8 @@ export interface MatrixServer {
   /** Another one after a crash. */
   readonly server: RunningServer;
   endpoints: ReadonlyMap<string, Endpoint>;
+  /** HOME of the server's user. */
+  home: string;
   /** @param name the case the model plays */
   submit(engine: string, name: string, more?: object): Promise<SubmittedRun>;
   /** Resolves when the run has this status; rejects when it has ended with another. */
@@ -87,6 +89,7 @@ export async function startMatrixServer(
       return server;
     },
     endpoints,
+    home,
     async submit(engine, name, more = {}) {
       runs += 1;
       const words = wordsOf(name, runs);

@@ -59,7 +59,7 @@ describe("GET /v1/engines", () => {
     expect((await engine("codex")).body).toMatchObject(
       enabled
         ? { sandbox: "on", sandbox_reason: expect.stringContaining("works") }
-        : { sandbox: "off", sandbox_reason: landlock.reason },
+        : { sandbox: "off", sandbox_reason: expect.stringContaining(landlock.reason) },
     );
   });
 });

@@ -61,7 +61,16 @@ export const opencode: Agent = {
   ],
   // Not the folder: opencode writes into it at its start.
   settings: [
-    ...["opencode.json", "opencode.jsonc", "config.json", "AGENTS.md", "agent", "agents", "command", "commands"],
+    ...[
+      "opencode.json",
+      "opencode.jsonc",
+      "config.json",
+      "AGENTS.md",
+      "agent",
+      "agents",
+      "command",
+      "commands",
+    ],
     ...["plugin", "plugins", "skill", "skills", "tool", "tools"],
   ].map((name) => `.config/opencode/${name}`),
   configVariable: null,
