@@ -12,6 +12,11 @@ test("the prompt is not on argv, and nothing is asked", () => {
   expect(args).toEqual(["--yolo", "--thinking", "--output-file", "/t/execution-info.json", "--model", "m"]);
 });
 
+test("writes its execution info where it may: into the run's temporary folder", () => {
+  const { args } = iflow.command(turnOf({ turnDir: "/t/turn-2", environment: { TMPDIR: "/run/tmp" } }));
+  expect(args).toContain("/run/tmp/iflow-turn-2.json");
+});
+
 test("goes on with a session", () => {
   expect(iflow.command(turnOf({ sessionId: "session-x" })).args.slice(-2)).toEqual(["--resume", "session-x"]);
 });

@@ -70,9 +70,10 @@ export const iflow: Agent = {
   explainStderr: explainIflowStderr,
 };
 
-/** In the run's temporary folder: the turn's own is not the CLI's to write to. */
-function infoFile({ turnDir, environment }: TurnRequest): string {
-  return join(environment.TMPDIR ?? turnDir, `iflow-${basename(turnDir)}.json`);
+/** In the run's temporary folder: the turn's own is not the CLI's to write to when it is sandboxed. */
+function infoFile({ turnDir, environment: { TMPDIR } }: TurnRequest): string {
+  if (TMPDIR === undefined) return join(turnDir, "execution-info.json");
+  return join(TMPDIR, `iflow-${basename(turnDir)}.json`);
 }
 
 /** Null when there is no such file, or something else stands there, which the agent may have put in its place. */
