@@ -37,7 +37,11 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const copy = readArguments(args);
   const { dataDir } = readConfig(process.env, resolve(process.cwd()));
-  const { records, folders } = await copyStorage({ ...copy, dataDir });
+  const { records, folders } = await copyStorage({
+    ...copy,
+    dataDir,
+    log: { warn: (fields, message) => console.error(`${message}: ${JSON.stringify(fields)}`) },
+  });
   const files = folders === 0 ? "" : `, and the files of ${folders} jobs`;
   console.log(
     `${records} records copied${files}. Set SKILL_RUNNER_STORAGE to the second one and start the server.`,

@@ -117,7 +117,7 @@ export async function createServices({
     store: createRunStore(records),
     cache: createResultCache(records),
     feeds: createEventFeeds(),
-    folders: createRunFolders({ dataDir: config.dataDir, records, isShared }),
+    folders: createRunFolders({ dataDir: config.dataDir, records, isShared, log }),
     secrets: createRunSecrets(config.dataDir),
     idempotency: createIdempotency({ records, locked: createKeyedLock(), newId }),
     skills,

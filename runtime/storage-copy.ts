@@ -1,5 +1,5 @@
 import { mkdir } from "node:fs/promises";
-import { createRunFolders, createRunStore, foldersPrefix, holdsBytes } from "../lib/runs/index.ts";
+import { createRunFolders, createRunStore, foldersPrefix, holdsBytes, type Log } from "../lib/runs/index.ts";
 import { copyRecords, type OpenStorage, openStorage, type StoragePlace } from "../lib/storage/index.ts";
 import { lockDataDir } from "./data-dir-lock.ts";
 
@@ -10,6 +10,7 @@ export interface StorageCopy {
   dataDir: string;
   /** Write into a storage that holds records: what has the same key is replaced. */
   overwrite: boolean;
+  log: Pick<Log, "warn">;
 }
 
 export interface Copied {
@@ -23,7 +24,7 @@ export interface Copied {
  * one in the data directory is noticed, one elsewhere is not.
  * @throws Error when a server is at work in the data directory, a storage does not answer, or the second one is not empty
  */
-export async function copyStorage({ from, to, dataDir, overwrite }: StorageCopy): Promise<Copied> {
+export async function copyStorage({ from, to, dataDir, overwrite, log }: StorageCopy): Promise<Copied> {
   await mkdir(dataDir, { recursive: true });
   const unlock = await lockDataDir(dataDir, () => undefined);
   const open: OpenStorage[] = [];
@@ -45,7 +46,7 @@ export async function copyStorage({ from, to, dataDir, overwrite }: StorageCopy)
         records += 1;
       },
     });
-    return { records, folders: await moveFolders(source, target, dataDir) };
+    return { records, folders: await moveFolders(source, target, dataDir, log) };
   } finally {
     for (const storage of open) await storage.records.close();
     await unlock();
@@ -53,10 +54,15 @@ export async function copyStorage({ from, to, dataDir, overwrite }: StorageCopy)
 }
 
 /** Where only one of the two is shared, the files of jobs go into it, or come out of it. */
-async function moveFolders(source: OpenStorage, target: OpenStorage, dataDir: string): Promise<number> {
+async function moveFolders(
+  source: OpenStorage,
+  target: OpenStorage,
+  dataDir: string,
+  log: Pick<Log, "warn">,
+): Promise<number> {
   if (source.isShared === target.isShared) return 0;
   const { records } = source.isShared ? source : target;
-  const folders = createRunFolders({ dataDir, records, isShared: true });
+  const folders = createRunFolders({ dataDir, records, isShared: true, log });
   const runs = createRunStore(source.records);
   let moved = 0;
   for (const day of await runs.days()) {

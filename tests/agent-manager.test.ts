@@ -32,7 +32,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "agent-manager-"));
   await cp(join(root, "dist"), join(folder, "app/dist"), { recursive: true });
   await mkdir(join(folder, "app/scripts"));
-  for (const name of ["agent_manager.sh", "upgrade_agents.sh"])
+  for (const name of ["run-built.sh", "agent_manager.sh", "upgrade_agents.sh"])
     await cp(join(root, "scripts", name), join(folder, "app/scripts", name));
   await mkdir(join(folder, "home"));
   registry = await startRegistry(join(folder, "packages"));

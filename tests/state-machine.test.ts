@@ -75,7 +75,7 @@ const codex = agents.find(({ id }) => id === "codex");
 
 async function open(real: Real, store: RunStore = real.store): Promise<void> {
   real.progress = await openRunProgress(
-    { store, feeds, folders: localFolders(real.dataDir), dataDir: real.dataDir, ...quiet },
+    { store, feeds, folders: localFolders(real.dataDir), ...quiet },
     await real.store.get(real.id),
   );
 }
@@ -229,7 +229,7 @@ test("whatever steps a run takes and wherever the server dies, record and log ag
           const run = { ...recordOf(first, ulid()), needs_upload: first === "created" };
           await store.create(run);
           const progress = await openRunProgress(
-            { store, feeds, folders: localFolders(dataDir), dataDir, ...quiet },
+            { store, feeds, folders: localFolders(dataDir), ...quiet },
             run,
           );
           const real: Real = { dataDir, id: run.request_id, records, store, progress, admitted: [] };

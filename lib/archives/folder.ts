@@ -1,12 +1,11 @@
+import type { PackOptions } from "./tarball.ts";
+
 /** A folder as a tar archive in pieces (`tarball.ts`). Loaded when asked for: most servers never are. */
-export async function packFolder(
-  folder: string,
-  keeps: (path: string) => boolean,
-): Promise<AsyncIterable<Uint8Array>> {
-  return (await import("./tarball.ts")).packFolder(folder, keeps);
+export async function packFolder(folder: string, options: PackOptions): Promise<AsyncIterable<Uint8Array>> {
+  return (await import("./tarball.ts")).packFolder(folder, options);
 }
 
-/** The other way round. */
-export async function unpackFolder(pieces: AsyncIterable<Uint8Array>, folder: string): Promise<void> {
+/** The other way round; gives the absolute paths of the files. */
+export async function unpackFolder(pieces: AsyncIterable<Uint8Array>, folder: string): Promise<string[]> {
   return (await import("./tarball.ts")).unpackFolder(pieces, folder);
 }

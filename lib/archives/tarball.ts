@@ -1,20 +1,131 @@
+import { constants, createReadStream } from "node:fs";
+import { type FileHandle, lstat, open, readdir, readlink } from "node:fs/promises";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { create, extract } from "tar";
+import { createGzip } from "node:zlib";
+import { extract, Header, Pax } from "tar";
+
+export interface PackOptions {
+  /** Which paths below the folder ("a/b") go along, with all that is in them. */
+  keeps(path: string): boolean;
+  /** Told of what cannot be read, or has a name that is no text. */
+  onLeftOut(path: string): void;
+}
+
+const blockBytes = 512;
+/** What took the place of a file meanwhile is not followed, and not waited for. */
+const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * A folder as a gzipped tar, in pieces: files with their modes and times, links, empty folders. Sockets and pipes are left out.
- * @param keeps which paths below the folder ("a/b") go along, with all that is in them
+ * A folder as a gzipped tar (POSIX.1-2001 pax), in pieces: files with their modes and times, links, empty folders. Hard links
+ * become files of their own; sockets, pipes and devices are left out. node-tar reads what is written here; its own writer ends the
+ * process when two things go wrong at once.
+ * @throws the system's error when the disk fails; what vanishes or may not be read is left out
  */
-export function packFolder(folder: string, keeps: (path: string) => boolean): AsyncIterable<Uint8Array> {
-  const filter = (path: string) => keeps(path.replace(/^\.\//, ""));
-  return create({ cwd: folder, gzip: { level: 4 }, portable: true, filter }, ["."]);
+export function packFolder(folder: string, options: PackOptions): AsyncIterable<Uint8Array> {
+  const gzip = createGzip({ level: 4 });
+  // It ends what reads from gzip, too, which throws then.
+  pipeline(Readable.from(tarOf(folder, options)), gzip).catch(() => undefined);
+  return gzip;
 }
 
 /**
- * Unpacks what `packFolder` made into a folder that is there. Nothing is written outside of it.
- * @throws Error when the pieces are not all there
+ * Unpacks what `packFolder` made into a folder that is there. Nothing is written outside of it: links that lead there are
+ * left out.
+ * @returns the absolute paths of the files
+ * @throws Error when it is no such archive
  */
-export async function unpackFolder(pieces: AsyncIterable<Uint8Array>, folder: string): Promise<void> {
-  await pipeline(Readable.from(pieces), extract({ cwd: folder, strict: true, preserveOwner: false }));
+export async function unpackFolder(pieces: AsyncIterable<Uint8Array>, folder: string): Promise<string[]> {
+  const files: string[] = [];
+  const reader = extract({
+    cwd: folder,
+    preserveOwner: false,
+    onReadEntry: ({ type, path }) => void (type === "File" && files.push(join(folder, path))),
+  });
+  await pipeline(Readable.from(pieces), reader);
+  return files;
+}
+
+async function* tarOf(folder: string, options: PackOptions): AsyncGenerator<Uint8Array> {
+  yield* entriesOf(folder, "", options);
+  yield Buffer.alloc(2 * blockBytes);
+}
+
+async function* entriesOf(folder: string, base: string, options: PackOptions): AsyncGenerator<Uint8Array> {
+  const names = await unlessLeftOut(readdir(join(folder, base), { encoding: "buffer" }));
+  if (names === null) return options.onLeftOut(base);
+  for (const bytes of names) {
+    const name = bytes.toString();
+    const path = base === "" ? name : `${base}/${name}`;
+    if (!Buffer.from(name).equals(bytes)) options.onLeftOut(path);
+    else if (options.keeps(path)) yield* entryOf(folder, path, options);
+  }
+}
+
+async function* entryOf(folder: string, path: string, options: PackOptions): AsyncGenerator<Uint8Array> {
+  const absolute = join(folder, path);
+  const info = await unlessLeftOut(lstat(absolute));
+  if (info === null) return options.onLeftOut(path);
+  const about = { path, mode: info.mode & 0o7777, mtime: info.mtime };
+  if (info.isDirectory()) {
+    yield headerOf({ ...about, path: `${path}/`, type: "Directory", size: 0 });
+    yield* entriesOf(folder, path, options);
+  } else if (info.isSymbolicLink()) {
+    const linkpath = await unlessLeftOut(readlink(absolute));
+    if (linkpath === null) return options.onLeftOut(path);
+    yield headerOf({ ...about, type: "SymbolicLink", size: 0, linkpath });
+  } else if (info.isFile()) {
+    const file = await unlessLeftOut(open(absolute, readOnly));
+    if (file === null) return options.onLeftOut(path);
+    try {
+      const { size } = await file.stat();
+      yield headerOf({ ...about, type: "File", size });
+      yield* bytesOf(file, size);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+type Entry = { path: string; mode: number; mtime: Date; size: number; linkpath?: string } & Pick<
+  Header,
+  "type"
+>;
+
+function headerOf(entry: Entry): Uint8Array {
+  const header = new Header({ ...entry });
+  const needsPax = header.encode();
+  if (header.block === undefined) throw new Error("tar gave no header");
+  if (!needsPax) return header.block;
+  const { path, linkpath, size, mtime } = entry;
+  const pax = new Pax({ path, size, mtime, ...(linkpath === undefined ? {} : { linkpath }) });
+  return Buffer.concat([pax.encode(), header.block]);
+}
+
+/** As many bytes as the header said, whatever becomes of the file meanwhile, and what fills its last block. */
+async function* bytesOf(file: FileHandle, size: number): AsyncGenerator<Uint8Array> {
+  const zeros = Buffer.alloc(64 * 1024);
+  let left = size;
+  if (size > 0) {
+    const stream = createReadStream("", { fd: file, autoClose: false, start: 0, end: size - 1 });
+    for await (const chunk of stream) {
+      const bytes: Buffer = chunk;
+      left -= bytes.byteLength;
+      yield bytes;
+    }
+  }
+  let padding = left + ((blockBytes - (size % blockBytes)) % blockBytes);
+  for (; padding > 0; padding -= zeros.byteLength) yield zeros.subarray(0, padding);
+}
+
+/** Null for what is gone or may not be read. */
+async function unlessLeftOut<T>(action: Promise<T>): Promise<T | null> {
+  try {
+    return await action;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : "";
+    if (["ENOENT", "ENOTDIR", "EACCES", "EPERM", "ELOOP"].includes(String(code))) return null;
+    throw error;
+  }
 }

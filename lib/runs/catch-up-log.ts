@@ -1,14 +1,13 @@
 import { openEventLog } from "./event-log.ts";
-import { runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { describeStep, type ToldSoFar, toldSoFar } from "./state-change.ts";
 
 /**
  * Tells the last step of a run that was stored but not told: a crash came in between, or the log is a copy from just before.
+ * @param path of the run's log
  * @returns what the log told before
  */
-export async function catchUpLog(dataDir: string, run: RunRecord): Promise<ToldSoFar["change"]> {
-  const path = runPaths(dataDir, run.request_id).events;
+export async function catchUpLog(path: string, run: RunRecord): Promise<ToldSoFar["change"]> {
   const { change: told, behind } = await toldSoFar(path);
   if ((told?.revision ?? 0) >= run.revision) return told;
   const from = told?.to ?? (run.needs_upload ? "created" : "queued");

@@ -46,5 +46,10 @@ export const question: PendingInteraction = {
 
 /** Folders of runs on a storage that lies on the same disk. */
 export function localFolders(dataDir: string): RunFolders {
-  return createRunFolders({ dataDir, records: createRecordStore(memoryDriver()), isShared: false });
+  return createRunFolders({
+    dataDir,
+    records: createRecordStore(memoryDriver()),
+    isShared: false,
+    log: { warn() {} },
+  });
 }

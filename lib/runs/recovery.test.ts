@@ -36,7 +36,7 @@ async function crashed(run: RunRecord, work: (progress: RunProgress, store: RunS
   const store = createRunStore(records);
   const folders = localFolders(dataDir);
   await store.create(run);
-  const progress = await openRunProgress({ store, feeds, folders, dataDir, ...quiet }, run);
+  const progress = await openRunProgress({ store, feeds, folders, ...quiet }, run);
   await work(progress, store).catch(() => undefined);
   await progress.close();
 
@@ -160,7 +160,7 @@ test("stored to have succeeded, not told: has succeeded, and is told of once", a
     async (progress, store) => {
       await running(progress, { resources });
       const again = await openRunProgress(
-        { store: untold(store), feeds, folders: localFolders(dataDir), dataDir, ...quiet },
+        { store: untold(store), feeds, folders: localFolders(dataDir), ...quiet },
         progress.run,
       );
       await again.become("succeeded", "turn.succeeded", {});
@@ -180,7 +180,7 @@ test("waiting for an answer, not told: waits on, and the question is told", asyn
   const { run, watched, events, steps } = await crashed(recordOf("queued"), async (progress, store) => {
     await running(progress);
     const again = await openRunProgress(
-      { store: untold(store), feeds, folders: localFolders(dataDir), dataDir, ...quiet },
+      { store: untold(store), feeds, folders: localFolders(dataDir), ...quiet },
       progress.run,
     );
     await again.become("waiting_user", "turn.needs_input", { pending: question, interaction_count: 1 });
@@ -211,7 +211,7 @@ test("answered, not told: is queued with the answer, and both are told", async (
     await running(progress);
     await progress.become("waiting_user", "turn.needs_input", { pending: question, interaction_count: 1 });
     const again = await openRunProgress(
-      { store: untold(store), feeds, folders: localFolders(dataDir), dataDir, ...quiet },
+      { store: untold(store), feeds, folders: localFolders(dataDir), ...quiet },
       progress.run,
     );
     await again.become("queued", "interaction.reply.accepted", { pending: null, resume });

@@ -133,7 +133,7 @@ async function withoutDeviceLogin(context: RunContext, run: RunRecord): Promise<
  * completed from the record. The step to running is only told, so a record may be behind by that one.
  */
 async function caughtUp(context: RunContext, run: RunRecord): Promise<RunRecord> {
-  const told = await catchUpLog(context.dataDir, run);
+  const told = await catchUpLog(runPaths(context.dataDir, run.request_id).events, run);
   const toldRevision = told?.revision ?? 0;
   if (told?.to !== "running" || toldRevision !== run.revision + 1) return run;
   return {

@@ -1,5 +1,6 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { RunnerError } from "../errors.ts";
 import type { RunContext } from "./context.ts";
 import { runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
@@ -18,12 +19,13 @@ export interface CleanupCount {
 
 /** Removes a run that has ended, or that never got its files: record first, so that a crash leaves only litter. */
 export async function removeRun(context: RunContext, run: RunRecord): Promise<void> {
+  // Before the record: without it, nobody would know of the copy.
+  await context.folders.drop(run.request_id);
   await context.store.remove(run.request_id);
   context.feeds.dismiss(run.request_id);
   const key = run.status === "succeeded" && !run.cache_hit ? cacheKey(run) : null;
   if (key !== null && (await context.cache.lookup(key)) === run.request_id) await context.cache.forget(key);
   await context.secrets.forget(run.request_id);
-  await context.folders.drop(run.request_id);
   await removeRunFiles(runPaths(context.dataDir, run.request_id));
 }
 
@@ -73,7 +75,7 @@ async function removeIfIdle(
   scheduler: Scheduler,
   id: string,
 ): Promise<"kept" | "executed" | "removed"> {
-  const run = await context.store.get(id).catch(() => null);
+  const run = await context.store.get(id).catch(nullIfGone);
   if (run === null) return "removed";
   if (!(isTerminal(run.status) || run.status === "created")) return "kept";
   await scheduler.released(id);
@@ -90,4 +92,9 @@ async function sweepFolders(context: RunContext, oldest: string): Promise<void> 
       await rm(join(folder, day), { recursive: true, force: true });
     }
   }
+}
+
+function nullIfGone(error: unknown): null {
+  if (error instanceof RunnerError && error.code === "JOB_NOT_FOUND") return null;
+  throw error;
 }

@@ -5,9 +5,12 @@ import { join } from "node:path";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
 import { packFolder, unpackFolder } from "../archives/index.ts";
-import { type RecordStore, replaceFile } from "../storage/index.ts";
+import { parseJson } from "../json.ts";
+import { type RecordStore, replaceFile, syncFiles } from "../storage/index.ts";
 import { catchUpLog } from "./catch-up-log.ts";
-import { bucketOf, type RunPaths, runPaths } from "./paths.ts";
+import type { Log } from "./context.ts";
+import { createFolderCopies, type FolderCopy } from "./folder-copies.ts";
+import { type RunPaths, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 
 /**
@@ -20,29 +23,17 @@ export interface RunFolders {
   keep(run: RunRecord): Promise<void>;
   /** Where the files of a run lie, once they are here as they were at its last step. */
   here(run: RunRecord): Promise<RunPaths>;
-  /** Removes the copy of a run that is gone. */
+  /** The same, for whoever works in the folder: nothing takes its place until it is let go of. */
+  hold(run: RunRecord): Promise<{ paths: RunPaths; release(): void }>;
+  /** Removes the copy of a run that is being removed. */
   drop(id: string): Promise<void>;
 }
 
-/** Bytes of a copy that one record of the storage holds. */
-const pieceBytes = 4 * 1024 * 1024;
 const rememberedRuns = 10_000;
-
-/** What the storage says of a copy; the pieces lie beside it. */
-const copyRecord = z.object({ revision: z.int(), pieces: z.int() });
-type CopyRecord = z.infer<typeof copyRecord>;
-
-/** What the keys of copies begin with. */
-export const foldersPrefix = "folders";
-
-/** Whether a key of the storage holds a piece of a copy, and no record. */
-export function holdsBytes(key: string): boolean {
-  return /^folders:[^:]+:[^:]+:r\d+:\d+$/.test(key);
-}
 
 /** In the run's folder: which copy it was made from, or has been made to. */
 export const markFile = ".kept.json";
-const mark = z.object({ revision: z.int() });
+const mark = z.object({ id: z.string() });
 
 /** Folders that can be made anew, or are no one's business any more. */
 const leftOut = new Set(["node_modules", ".venv", "__pycache__"]);
@@ -54,55 +45,49 @@ export function createRunFolders(parts: {
   dataDir: string;
   records: RecordStore;
   isShared: boolean;
+  log: Pick<Log, "warn">;
 }): RunFolders {
-  const { dataDir, records, isShared } = parts;
+  const { dataDir, records, isShared, log } = parts;
+  const pathsOf = (id: string) => runPaths(dataDir, id);
   if (!isShared) {
     return {
       keep: async () => undefined,
-      here: async ({ request_id }) => runPaths(dataDir, request_id),
+      here: async ({ request_id }) => pathsOf(request_id),
+      hold: async ({ request_id }) => ({ paths: pathsOf(request_id), release() {} }),
       drop: async () => undefined,
     };
   }
+  const copies = createFolderCopies(records);
   /** The revision up to which a run's folder is known to be here. */
-  const here = new LRUCache<string, number>({ max: rememberedRuns });
+  const known = new LRUCache<string, number>({ max: rememberedRuns });
   const fetching = new Map<string, Promise<void>>();
-  const copyOf = (id: string) => {
-    const base = `${foldersPrefix}:${bucketOf(id).day}:${id}`;
-    const pieces = (revision: number) => `${base}:r${revision}`;
-    return { base, manifest: `${base}:copy`, pieces };
-  };
-  const piece = (prefix: string, n: number) => `${prefix}:${String(n).padStart(6, "0")}`;
-
-  async function* piecesOf(prefix: string, count: number): AsyncGenerator<Uint8Array> {
-    for (let n = 0; n < count; n++) {
-      const bytes = await records.readBytes(piece(prefix, n));
-      if (bytes === null) throw new Error(`the copy of a run's folder lacks its piece ${n}`);
-      yield bytes;
-    }
-  }
+  /** How many work in a run's folder. */
+  const holders = new Map<string, number>();
 
   async function fetch(run: RunRecord, paths: RunPaths, tries = 3): Promise<void> {
-    const { manifest, pieces } = copyOf(run.request_id);
-    const copy = copyRecord.safeParse(await records.read(manifest)).data;
-    if (copy === undefined || (await revisionOf(paths)) >= copy.revision) return;
+    const copy = await copies.find(run.request_id);
+    if (copy === null || (await markOf(paths)) === copy.id || holders.has(run.request_id)) return;
     try {
-      await unpack(copy, pieces(copy.revision), paths);
+      await replaceBy(copy, run, paths);
     } catch (error) {
       // A newer copy may have taken its place meanwhile.
       if (tries === 1) throw error;
-      return fetch(run, paths, tries - 1);
+      await fetch(run, paths, tries - 1);
     }
-    // The copy was made just before the step was told.
-    await catchUpLog(dataDir, run);
   }
 
-  async function unpack(copy: CopyRecord, prefix: string, paths: RunPaths): Promise<void> {
-    // Whole or not at all: it takes its place in one step.
+  // Whole or not at all: it takes its place in one step, and then it lies on the disk.
+  async function replaceBy(copy: FolderCopy, run: RunRecord, paths: RunPaths): Promise<void> {
     const arriving = `${paths.root}.${randomUUID()}`;
     try {
       await mkdir(arriving, { recursive: true });
-      await unpackFolder(piecesOf(prefix, copy.pieces), arriving);
-      await replaceFile(join(arriving, markFile), JSON.stringify({ revision: copy.revision }));
+      const files = await unpackFolder(copies.read(run.request_id, copy), arriving);
+      // The copy was made just before the step was told.
+      await catchUpLog(join(arriving, "events.jsonl"), run);
+      await syncFiles(files);
+      await replaceFile(join(arriving, markFile), JSON.stringify({ id: copy.id }));
+      // Whoever took it in hand meanwhile goes on with what is here.
+      if (holders.has(run.request_id)) return;
       await rm(paths.root, { recursive: true, force: true });
       await rename(arriving, paths.root);
     } finally {
@@ -110,36 +95,52 @@ export function createRunFolders(parts: {
     }
   }
 
+  async function here(run: RunRecord): Promise<RunPaths> {
+    const { request_id: id, revision } = run;
+    const paths = pathsOf(id);
+    if ((known.get(id) ?? -1) >= revision) return paths;
+    const arrival = fetching.get(id) ?? fetch(run, paths).finally(() => fetching.delete(id));
+    fetching.set(id, arrival);
+    await arrival;
+    known.set(id, revision);
+    return paths;
+  }
+
   return {
     async keep(run) {
-      const paths = runPaths(dataDir, run.request_id);
-      if (!existsSync(paths.root)) return;
-      const { base, manifest, pieces } = copyOf(run.request_id);
-      const prefix = pieces(run.revision);
-      let count = 0;
-      for await (const bytes of inPieces(await packFolder(paths.root, keeps), pieceBytes)) {
-        await records.writeBytes(piece(prefix, count), bytes);
-        count += 1;
-      }
-      await records.write(manifest, { revision: run.revision, pieces: count });
-      await replaceFile(join(paths.root, markFile), JSON.stringify({ revision: run.revision }), {
-        durable: false,
-      });
-      here.set(run.request_id, run.revision);
-      for (const name of await records.children(base))
-        if (name !== "copy" && `${base}:${name}` !== prefix) await records.clear(`${base}:${name}`);
+      const { request_id: id, revision } = run;
+      const { root } = pathsOf(id);
+      if (!existsSync(root)) return;
+      const missing: string[] = [];
+      const packed = await packFolder(root, { keeps, onLeftOut: (path) => missing.push(path) });
+      const copy = await copies.write(id, revision, packed);
+      await replaceFile(join(root, markFile), JSON.stringify({ id: copy.id }), { durable: false });
+      known.set(id, revision);
+      if (missing.length > 0)
+        log.warn(
+          { run: id, files: missing.slice(0, 20), count: missing.length },
+          "files of a job that cannot be read are not in its copy in the storage",
+        );
     },
-    async here(run) {
+    here,
+    async hold(run) {
       const { request_id: id } = run;
-      const paths = runPaths(dataDir, id);
-      if ((here.get(id) ?? -1) >= run.revision) return paths;
-      const arrival = fetching.get(id) ?? fetch(run, paths).finally(() => fetching.delete(id));
-      fetching.set(id, arrival);
-      await arrival;
-      here.set(id, run.revision);
-      return paths;
+      const paths = await here(run);
+      holders.set(id, (holders.get(id) ?? 0) + 1);
+      return {
+        paths,
+        release() {
+          const left = (holders.get(id) ?? 1) - 1;
+          if (left === 0) holders.delete(id);
+          else holders.set(id, left);
+        },
+      };
     },
-    drop: (id) => records.clear(copyOf(id).base),
+    async drop(id) {
+      await fetching.get(id)?.catch(() => undefined);
+      known.delete(id);
+      await copies.drop(id);
+    },
   };
 }
 
@@ -148,28 +149,7 @@ function keeps(path: string): boolean {
   return path !== markFile && parts[0] !== "tmp" && !parts.some((part) => leftOut.has(part));
 }
 
-async function revisionOf(paths: RunPaths): Promise<number> {
+async function markOf(paths: RunPaths): Promise<string | null> {
   const text = await readFile(join(paths.root, markFile), "utf8").catch(() => "");
-  try {
-    return mark.parse(JSON.parse(text)).revision;
-  } catch {
-    return -1;
-  }
-}
-
-/** The same bytes in pieces of one size; the last one may be smaller. */
-async function* inPieces(stream: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
-  let held: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of stream) {
-    held.push(chunk);
-    size += chunk.byteLength;
-    while (size >= bytes) {
-      const all = Buffer.concat(held);
-      yield all.subarray(0, bytes);
-      held = [all.subarray(bytes)];
-      size -= bytes;
-    }
-  }
-  if (size > 0) yield Buffer.concat(held);
+  return mark.safeParse(parseJson(text)).data?.id ?? null;
 }

@@ -4,7 +4,7 @@ import { allDone } from "./all-done.ts";
 import type { RunContext } from "./context.ts";
 import { type EventLog, openEventLog, type RawRef } from "./event-log.ts";
 import type { ToldEvent } from "./event-types.ts";
-import { type RunPaths, runPaths } from "./paths.ts";
+import type { RunPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { describeStep } from "./state-change.ts";
 import { assertTransition, isTerminal, type RunStatus } from "./transitions.ts";
@@ -68,18 +68,21 @@ interface Step {
   told: boolean;
 }
 
-export type ProgressParts = Pick<RunContext, "store" | "feeds" | "folders" | "dataDir" | "accepting" | "log">;
+export type ProgressParts = Pick<RunContext, "store" | "feeds" | "folders" | "accepting" | "log">;
 
 export async function openRunProgress(
-  { store, feeds, folders, dataDir, accepting, log }: ProgressParts,
+  { store, feeds, folders, accepting, log }: ProgressParts,
   record: RunRecord,
 ): Promise<RunProgress> {
   let run = record;
-  const paths = runPaths(dataDir, run.request_id);
   const { request_id: runId, engine } = run;
+  const { paths, release } = await folders.hold(run);
   const events: EventLog = await openEventLog(paths.events, { runId, engine }, (lines) =>
     feeds.publish(runId, lines),
-  );
+  ).catch((error: unknown) => {
+    release();
+    throw error;
+  });
   const tell = (event: ToldEvent, raw: RawRef | null = null) => {
     events.append(event, metaOf(run), raw);
   };
@@ -160,7 +163,7 @@ export async function openRunProgress(
       await store.show(run);
     },
     warn,
-    close: () => events.close(),
+    close: () => events.close().finally(release),
   };
 }
 

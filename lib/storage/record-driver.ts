@@ -34,6 +34,8 @@ export interface RecordDriver extends Driver {
    * @returns false when something was not as it was expected to be
    */
   change(changes: readonly TextChange[]): Promise<boolean>;
+  /** Whether an error says that the backend cannot be reached, or not now, and nothing of what was asked. */
+  isPassing?(error: unknown): boolean;
   /** Sees that the backend is there and fit; called once, before anything else. @returns what an operator should know */
   open?(): Promise<string[]>;
 }

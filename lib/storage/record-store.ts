@@ -1,5 +1,6 @@
 import { createStorage } from "unstorage";
 import { RunnerError } from "../errors.ts";
+import { Unreachable } from "./medium-failure.ts";
 import type { Page, RecordDriver } from "./record-driver.ts";
 
 /**
@@ -49,6 +50,21 @@ const segment = /^(?!\.)[\w.@+=,;~^()-]{1,200}$/;
 /** Wraps a backend. Its failures come out as STORAGE_FAILED with the system's reason. */
 export function createRecordStore(driver: RecordDriver): RecordStore {
   const storage = createStorage({ driver });
+  const failing = async <T>(verb: string, action: () => Promise<T>): Promise<T> => {
+    try {
+      return await action();
+    } catch (error) {
+      if (driver.isPassing?.(error) !== true) {
+        const message = `The storage could not ${verb} a record (${reasonOf(error)}). Nothing was changed.`;
+        throw new RunnerError("STORAGE_FAILED", message, { cause: error });
+      }
+      const message = `The storage did not answer when it was to ${verb} a record (${reasonOf(error)}). Try again in a moment; look first whether it was done.`;
+      throw new RunnerError("STORAGE_FAILED", message, {
+        cause: new Unreachable(error),
+        retryAfterSeconds: 5,
+      });
+    }
+  };
   return {
     read: (key) => failing("read", () => storage.getItem(key)),
     write: (key, value, options) =>
@@ -75,17 +91,6 @@ function checked(key: string): string {
   throw new Error(`storage key ${JSON.stringify(key)} has a part that not every backend can hold`);
 }
 
-async function failing<T>(verb: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    const reason = error instanceof Error && "code" in error ? String(error.code) : "unknown reason";
-    throw new RunnerError(
-      "STORAGE_FAILED",
-      `The storage could not ${verb} a record (${reason}). Nothing was changed.`,
-      {
-        cause: error,
-      },
-    );
-  }
+function reasonOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "unknown reason";
 }

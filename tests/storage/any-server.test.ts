@@ -44,6 +44,8 @@ describe.each(backends)("on %s", (_name, launch) => {
       SKILL_RUNNER_DATA_DIR: join(folder, name),
       SKILL_RUNNER_STORAGE: url,
       OPENAI_API_KEY: "sk-none",
+      // The stand-in writes beside itself.
+      SKILL_RUNNER_SANDBOX: "off",
       ...storage.environment,
     });
     running.push(server);

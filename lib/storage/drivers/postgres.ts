@@ -49,6 +49,7 @@ export function postgresDriver({ url }: { url: string }): RecordDriver {
         client.release(broken);
       }
     },
+    isPassing,
     async open() {
       const { rows } = await pool.query("SHOW synchronous_commit");
       const [setting] = rows.flatMap((row: Record<string, unknown>) => Object.values(row));
@@ -60,4 +61,12 @@ export function postgresDriver({ url }: { url: string }): RecordDriver {
     },
     close: () => pool.end(),
   });
+}
+
+/**
+ * What the server did not answer, and its classes 08, 53, 57P, and 25006: connection, resources, shutting down, read-only
+ * (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+ */
+function isPassing(error: unknown): boolean {
+  return !(error instanceof pg.DatabaseError) || /^(08|53|57P|25006)/.test(error.code ?? "");
 }

@@ -52,6 +52,7 @@ export function redisDriver({ url, prefix }: RedisOptions): RecordDriver {
       });
       return adviceFor(client);
     },
+    isPassing,
     change,
     hasItem: async (key) => (await client.exists(at(key))) === 1,
     getItem: (key) => client.get(at(key)),
@@ -106,4 +107,12 @@ async function adviceFor(client: Redis): Promise<string[]> {
       `Redis removes records when its memory is full (maxmemory-policy ${policy}, wants noeviction)`,
     );
   return advice;
+}
+
+/** Words with which a server refuses everything for the moment; what is no reply at all did not come from it. */
+function isPassing(error: unknown): boolean {
+  return (
+    !(error instanceof Error && error.name === "ReplyError") ||
+    /^-?(LOADING|READONLY|MASTERDOWN|OOM|BUSY|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|MISCONF)/.test(error.message)
+  );
 }

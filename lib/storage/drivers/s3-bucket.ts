@@ -49,6 +49,9 @@ export interface S3Bucket {
 }
 
 const maxAttempts = 5;
+const connectTimeoutMs = 5_000;
+/** Without a byte from the server. */
+const requestTimeoutMs = 15_000;
 const changeMark = "skill-runner-change";
 
 /**
@@ -60,6 +63,11 @@ export function createS3Bucket({ bucket, prefix, endpoint, region }: S3Options):
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { region: region ?? "us-east-1", endpoint, forcePathStyle: true }),
     maxAttempts,
+    requestHandler: {
+      connectionTimeout: connectTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      throwOnRequestTimeout: true,
+    },
     // Checksums that Amazon's own S3 knows and others refuse.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
@@ -75,7 +83,7 @@ export function createS3Bucket({ bucket, prefix, endpoint, region }: S3Options):
       const bytes = await Body.transformToByteArray();
       return { bytes, etag: ETag, isChange: Metadata?.[changeMark] !== undefined };
     } catch (error) {
-      if (statusOf(error) === 404) return null;
+      if (error instanceof S3ServiceException && error.name === "NoSuchKey") return null;
       throw error;
     }
   };
@@ -175,6 +183,12 @@ async function tryOut(bucket: S3Bucket, server: { quotesTags: boolean; removesCo
   } finally {
     await bucket.remove(name).catch(() => undefined);
   }
+}
+
+/** No answer, or one that says to come again. */
+export function isPassingInS3(error: unknown): boolean {
+  const status = statusOf(error);
+  return status === undefined || status >= 500 || [408, 409, 429].includes(status);
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { pageOf, type RecordDriver, type TextChange } from "../record-driver.ts";
-import { createS3Bucket, type S3Object, type S3Options } from "./s3-bucket.ts";
+import { createS3Bucket, isPassingInS3, type S3Object, type S3Options } from "./s3-bucket.ts";
 
 /** What an object holds while a change of several records is being made: its own new text, and the others. */
 const changeObject = z.object({
@@ -98,6 +98,7 @@ export function s3Driver(options: S3Options): RecordDriver {
       await bucket.open();
       return [];
     },
+    isPassing: isPassingInS3,
     change,
     hasItem: async (key) => (await standing(key)).text !== null,
     getItem: async (key) => (await standing(key)).text,

@@ -17,6 +17,7 @@ export interface SqlDatabase {
   query: Query;
   /** Commits when `work` gives true; otherwise, and when it throws, nothing was done. */
   transaction(work: (query: Query) => Promise<boolean>): Promise<boolean>;
+  isPassing(error: unknown): boolean;
   open(): Promise<string[]>;
   close(): Promise<void>;
 }
@@ -41,6 +42,7 @@ export function sqlDriver(database: SqlDatabase): RecordDriver {
     `INSERT INTO ${table} (key, ${column}) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET ${column} = excluded.${column}`;
   return {
     name: database.name,
+    isPassing: (error) => database.isPassing(error),
     async open() {
       const advice = await database.open();
       await query(

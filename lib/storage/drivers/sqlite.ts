@@ -10,6 +10,8 @@ const busyTimeoutMs = 10_000;
 const busyPauseMs = 10;
 /** Another connection writes (https://sqlite.org/rescode.html#busy). */
 const sqliteBusy = 5;
+/** Busy, locked, read-only, I/O error, full, cannot open. */
+const passing = new Set([sqliteBusy, 6, 8, 10, 13, 14]);
 
 const parameter = z.union([z.string(), z.number(), z.bigint(), z.null(), z.instanceof(Uint8Array)]);
 
@@ -69,6 +71,7 @@ export function sqliteDriver({ path }: { path: string }): RecordDriver {
           throw error;
         }
       }),
+    isPassing: (error) => passing.has(errcodeOf(error) & 0xff),
     async open() {
       await mkdir(dirname(path), { recursive: true });
       const { DatabaseSync } = await import("node:sqlite").catch((error: unknown) => {
@@ -90,5 +93,12 @@ export function sqliteDriver({ path }: { path: string }): RecordDriver {
 }
 
 function isBusy(error: unknown): boolean {
-  return error instanceof Error && "errcode" in error && error.errcode === sqliteBusy;
+  return errcodeOf(error) === sqliteBusy;
+}
+
+/** SQLite's own code of an error; 0 for any other. Its lower eight bits are the kind. */
+function errcodeOf(error: unknown): number {
+  return error instanceof Error && "errcode" in error && typeof error.errcode === "number"
+    ? error.errcode
+    : 0;
 }
