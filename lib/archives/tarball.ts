@@ -1,6 +1,6 @@
 import { constants, createReadStream } from "node:fs";
 import { type FileHandle, lstat, open, readdir, readlink } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
@@ -9,7 +9,7 @@ import { extract, Header, Pax } from "tar";
 export interface PackOptions {
   /** Which paths below the folder ("a/b") go along, with all that is in them. */
   keeps(path: string): boolean;
-  /** Told of what cannot be read, or has a name that is no text. */
+  /** Told of what cannot be read, has a name that is no text, or is a link that leads out of the folder. */
   onLeftOut(path: string): void;
 }
 
@@ -19,7 +19,7 @@ const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOC
 
 /**
  * A folder as a gzipped tar (POSIX.1-2001 pax), in pieces: files with their modes and times, links, empty folders. Hard links
- * become files of their own; sockets, pipes and devices are left out. node-tar reads what is written here; its own writer ends the
+ * become files of their own; sockets, pipes and devices are left out, and what `onLeftOut` is told of. node-tar reads what is written here; its own writer ends the
  * process when two things go wrong at once.
  * @throws the system's error when the disk fails; what vanishes or may not be read is left out
  */
@@ -31,8 +31,7 @@ export function packFolder(folder: string, options: PackOptions): AsyncIterable<
 }
 
 /**
- * Unpacks what `packFolder` made into a folder that is there. Nothing is written outside of it: links that lead there are
- * left out.
+ * Unpacks what `packFolder` made into a folder that is there. Nothing is written outside of it.
  * @returns the absolute paths of the files
  * @throws Error when it is no such archive
  */
@@ -72,7 +71,8 @@ async function* entryOf(folder: string, path: string, options: PackOptions): Asy
     yield headerOf({ ...about, path: `${path}/`, type: "Directory", size: 0 });
     yield* entriesOf(folder, path, options);
   } else if (info.isSymbolicLink()) {
-    const linkpath = await unlessLeftOut(readlink(absolute));
+    const target = await unlessLeftOut(readlink(absolute));
+    const linkpath = target === null ? null : insideOf(folder, absolute, target);
     if (linkpath === null) return options.onLeftOut(path);
     yield headerOf({ ...about, type: "SymbolicLink", size: 0, linkpath });
   } else if (info.isFile()) {
@@ -86,6 +86,13 @@ async function* entryOf(folder: string, path: string, options: PackOptions): Asy
       await file.close();
     }
   }
+}
+
+/** A link as it is to be spelled in another place; null when it leads out of the folder. */
+function insideOf(folder: string, link: string, target: string): string | null {
+  const inside = relative(folder, resolve(dirname(link), target));
+  if (inside === ".." || inside.startsWith(`..${sep}`) || isAbsolute(inside)) return null;
+  return isAbsolute(target) ? relative(dirname(link), target) : target;
 }
 
 type Entry = { path: string; mode: number; mtime: Date; size: number; linkpath?: string } & Pick<

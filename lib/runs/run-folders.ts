@@ -119,7 +119,7 @@ export function createRunFolders(parts: {
       if (missing.length > 0)
         log.warn(
           { run: id, files: missing.slice(0, 20), count: missing.length },
-          "files of a job that cannot be read are not in its copy in the storage",
+          "files of a job that cannot be read, or are links that lead elsewhere, are not in its copy in the storage",
         );
     },
     here,

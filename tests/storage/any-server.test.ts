@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeZip } from "../../lib/archives/zip-fixture.ts";
 import { processesOf } from "../marked-processes.ts";
@@ -141,6 +142,24 @@ describe.each(backends)("on %s", (_name, launch) => {
       expect(body).toContain("uploads/source.md");
     }
     expect(await second.stop()).toBe(0);
+  });
+
+  test("a storage that goes away while a job ends costs no answer", async () => {
+    await setScenario(join(folder, "npm"), [{ ...reporting, waitBefore: 2_000 }]);
+    const server = await start("nine");
+    await server.json("POST", "/v1/jobs/cleanup");
+    const { id } = await send(server);
+    await expect
+      .poll(async () => (await server.json("GET", `/v1/jobs/${id}`)).body.status, { timeout: 20_000 })
+      .toBe("running");
+    await storage.kill();
+    // By now it has come to its end, and that could not be stored.
+    await sleep(8_000);
+    await storage.start();
+    await ends(server, id);
+    expect((await text(server, `/jobs/${id}/artifacts/artifacts/report.md`)).body).toBe("# The report\n");
+    await setScenario(join(folder, "npm"), [reporting]);
+    expect(await server.stop()).toBe(0);
   });
 
   test("skill-runner storage copy takes all from files into it, and back, while no server is at work", async () => {

@@ -1,0 +1,98 @@
+import { execFileSync } from "node:child_process";
+import {
+  chmod,
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { packFolder, unpackFolder } from "./tarball.ts";
+
+let root: string;
+let from: string;
+let to: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "tarball-"));
+  [from, to] = [join(root, "from"), join(root, "to")];
+  await mkdir(from);
+  await mkdir(to);
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+/** Packs and unpacks; gives what was left out. */
+async function thereAndBack(keeps: (path: string) => boolean = () => true): Promise<string[]> {
+  const leftOut: string[] = [];
+  await unpackFolder(packFolder(from, { keeps, onLeftOut: (path) => leftOut.push(path) }), to);
+  return leftOut;
+}
+
+test("files, modes, times, empty folders, long and foreign names, and sizes around a block arrive as they were", async () => {
+  const deep = Array(12).fill("a-folder-with-a-long-name").join("/");
+  await mkdir(join(from, deep), { recursive: true });
+  await mkdir(join(from, "empty"));
+  const names = ["plain.txt", `${deep}/報告 2 – “x”.txt`, "run.sh", "x".repeat(250)];
+  for (const [i, name] of names.entries()) await writeFile(join(from, name), "x".repeat(511 + i));
+  await writeFile(join(from, "nothing"), "");
+  await chmod(join(from, "run.sh"), 0o755);
+  expect(await thereAndBack()).toEqual([]);
+  for (const [i, name] of names.entries()) {
+    expect(await readFile(join(to, name), "utf8")).toBe("x".repeat(511 + i));
+    const [before, after] = [await stat(join(from, name)), await stat(join(to, name))];
+    expect(after.mode).toBe(before.mode);
+    expect(Math.abs(after.mtimeMs - before.mtimeMs)).toBeLessThan(1_000);
+  }
+  expect(await readFile(join(to, "nothing"), "utf8")).toBe("");
+  expect(await readdir(join(to, "empty"))).toEqual([]);
+});
+
+test("links inside come along, hard links become files, links that lead out, pipes and names that are no text do not", async () => {
+  await writeFile(join(from, "a"), "1");
+  await link(join(from, "a"), join(from, "z-hard"));
+  await mkdir(join(from, "d"));
+  await symlink("../a", join(from, "d", "inside"));
+  await symlink("/etc/passwd", join(from, "absolute"));
+  await symlink(join(from, "a"), join(from, "d", "own"));
+  await symlink("../../../../etc/passwd", join(from, "d", "upwards"));
+  execFileSync("mkfifo", [join(from, "pipe")]);
+  await writeFile(Buffer.concat([Buffer.from(`${from}/`), Buffer.of(0x62, 0xff)]), "x");
+  const leftOut = (await thereAndBack()).sort();
+  expect(leftOut).toEqual(["absolute", expect.stringMatching(/^b/), "d/upwards"]);
+  expect((await readdir(to)).sort()).toEqual(["a", "d", "z-hard"]);
+  expect(await readFile(join(to, "z-hard"), "utf8")).toBe("1");
+  expect(await readlink(join(to, "d", "inside"))).toBe("../a");
+  expect(await readlink(join(to, "d", "own"))).toBe("../a");
+  expect((await readdir(join(to, "d"))).sort()).toEqual(["inside", "own"]);
+});
+
+test("what vanishes while it is packed is left out, and what is not wanted is not looked at", async () => {
+  for (const name of ["a", "gone/x", "kept/x", "skipped/x"]) {
+    await mkdir(join(from, name, ".."), { recursive: true });
+    await writeFile(join(from, name), "x");
+  }
+  const leftOut = await thereAndBack((path) => {
+    if (path === "gone") execFileSync("rm", ["-r", join(from, "gone")]);
+    return path !== "skipped";
+  });
+  expect(leftOut).toEqual(["gone"]);
+  expect((await readdir(to)).sort()).toEqual(["a", "kept"]);
+});
+
+test("an archive that is cut off is refused", async () => {
+  await writeFile(join(from, "a"), "x".repeat(100_000));
+  const pieces: Uint8Array[] = [];
+  for await (const bytes of packFolder(from, { keeps: () => true, onLeftOut() {} })) pieces.push(bytes);
+  const whole = Buffer.concat(pieces);
+  async function* part() {
+    yield whole.subarray(0, whole.length / 2);
+  }
+  await expect(unpackFolder(part(), to)).rejects.toThrow();
+});

@@ -1,0 +1,93 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ulid } from "ulid";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createRecordStore, memoryDriver, type RecordStore } from "../storage/index.ts";
+import { runPaths } from "./paths.ts";
+import { recordOf } from "./record.test-support.ts";
+import { createRunFolders } from "./run-folders.ts";
+
+let root: string;
+let records: RecordStore;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "run-folders-"));
+  records = createRecordStore(memoryDriver());
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+/** A server with a disk of its own on the same storage. */
+function serverCalled(name: string, on: RecordStore = records) {
+  const dataDir = join(root, name);
+  const folders = createRunFolders({ dataDir, records: on, isShared: true, log: { warn() {} } });
+  const fileOf = (id: string) => join(runPaths(dataDir, id).workspace, "a.txt");
+  return {
+    folders,
+    dataDir,
+    async write(id: string, content: string) {
+      await mkdir(runPaths(dataDir, id).workspace, { recursive: true });
+      await writeFile(fileOf(id), content);
+    },
+    read: (id: string) => readFile(fileOf(id), "utf8").catch(() => null),
+  };
+}
+
+const atRevision = (revision: number, id = ulid()) => ({ ...recordOf("queued", id), revision });
+
+test("a server has the files of a run as of its last step, fetches them once, and drops them", async () => {
+  const [one, two] = [serverCalled("one"), serverCalled("two")];
+  const run = atRevision(1);
+  const { request_id: id } = run;
+  await one.write(id, "first");
+  await one.folders.keep(run);
+  expect(await two.read(id)).toBeNull();
+  await Promise.all([two.folders.here(run), two.folders.here(run)]);
+  expect(await two.read(id)).toBe("first");
+  // What lies there by now is its own: asking for the same step does not fetch again.
+  await two.write(id, "second");
+  await two.folders.here(run);
+  expect(await two.read(id)).toBe("second");
+  await two.folders.keep({ ...run, revision: 2 });
+  await one.folders.here({ ...run, revision: 2 });
+  expect(await one.read(id)).toBe("second");
+  await one.folders.drop(id);
+  expect(await records.children("folders")).toEqual([]);
+});
+
+test("nothing takes the place of a folder that somebody works in", async () => {
+  const [one, two] = [serverCalled("one"), serverCalled("two")];
+  const run = atRevision(1);
+  const { request_id: id } = run;
+  await one.write(id, "copied");
+  await one.folders.keep(run);
+  await two.folders.keep(run);
+  await two.write(id, "at work");
+  const { release } = await one.folders.hold(run);
+  await one.write(id, "at work");
+  await two.folders.keep({ ...run, revision: 2 });
+  await one.folders.here({ ...run, revision: 2 });
+  expect(await one.read(id)).toBe("at work");
+  release();
+});
+
+test("a copy that is cut off by a crash leaves the one before whole", async () => {
+  let writes = 0;
+  const failing: RecordStore = {
+    ...records,
+    async writeBytes(key, bytes) {
+      writes += 1;
+      if (writes > 1) throw new Error("the machine is gone");
+      await records.writeBytes(key, bytes);
+    },
+  };
+  const run = atRevision(1);
+  const { request_id: id } = run;
+  const one = serverCalled("one", failing);
+  await one.write(id, "first");
+  await one.folders.keep(run);
+  await one.write(id, "second");
+  await expect(one.folders.keep(run)).rejects.toThrow("gone");
+  const two = serverCalled("two");
+  await two.folders.here(run);
+  expect(await two.read(id)).toBe("first");
+});
