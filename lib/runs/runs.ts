@@ -271,7 +271,10 @@ async function withdraw(context: RunContext, scheduler: Scheduler, id: string): 
   return true;
 }
 
-/** Everything in a run's folder that helps to understand it, but temporary files and installed packages. */
+/** Of a run's folder: what is temporary, its skill's package, and what CLIs keep in their home, logins perhaps among it. */
+const notForOthers = ["tmp", "skill", "skill.tmp", "home"];
+
+/** Everything in a run's folder that helps to understand it, but installed packages and what is not for others. */
 async function debugFiles(paths: RunPaths): Promise<string[]> {
   const files = await filesBelow(paths.root, "");
   return files
@@ -279,7 +282,7 @@ async function debugFiles(paths: RunPaths): Promise<string[]> {
     .filter(
       (path) =>
         path !== markFile &&
-        !(path.startsWith("tmp/") || path.startsWith("skill/") || path.startsWith("skill.tmp/")) &&
+        !notForOthers.some((folder) => path.startsWith(`${folder}/`)) &&
         ![".git", "node_modules", repliesFolder].some((folder) => path.includes(`/${folder}/`)),
     );
 }

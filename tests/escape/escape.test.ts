@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { fromBufferPromise } from "yauzl";
 import { makeZip } from "../../lib/archives/zip-fixture.ts";
 import { runPaths } from "../../lib/runs/paths.ts";
 import { form, type HttpAnswer, type HttpServer, startHttp } from "../http/http-server.ts";
@@ -61,6 +62,19 @@ function expectHarmless({ status, bytes }: HttpAnswer): void {
   expect(text).not.toContain(server.harness.folder);
 }
 
+/** All that an answer holds, zips unpacked. */
+async function readable({ bytes, headers }: HttpAnswer): Promise<string> {
+  if (headers["content-type"] !== "application/zip") return bytes.toString("latin1");
+  const zip = await fromBufferPromise(bytes, { lazyEntries: true });
+  const parts: Buffer[] = [];
+  for await (const entry of zip.eachEntry()) {
+    parts.push(Buffer.from(entry.fileName));
+    for await (const chunk of await zip.openReadStreamPromise(entry)) parts.push(chunk);
+  }
+  expect(parts.length).toBeGreaterThan(2);
+  return Buffer.concat(parts).toString("latin1");
+}
+
 function expectRefused(given: HttpAnswer): void {
   expectHarmless(given);
   expect(given.status).toBeGreaterThanOrEqual(400);
@@ -97,6 +111,9 @@ describe("an agent that leaves links and pipes", () => {
     await symlink(folder, join(artifacts, "folder-link"));
     await symlink("../../../../../../secret.txt", join(workspace, "relative-link"));
     await symlink(join(folder, "secret.txt"), join(root, "stolen.log"));
+    // Where a CLI keeps what is its own when it is sandboxed.
+    await mkdir(join(root, "home", ".codex"), { recursive: true });
+    await writeFile(join(root, "home", ".codex", "auth.json"), canary);
     execFileSync("mkfifo", [join(artifacts, "pipe")]);
     await server.harness.cue(id, reporting);
     expect((await server.harness.ended(id)).status).toBe("succeeded");
@@ -110,7 +127,7 @@ describe("an agent that leaves links and pipes", () => {
       const got = await server.get(`/v1/jobs/${id}/${rest}`);
       expect([rest, got.status]).toEqual([rest, 200]);
       // Prompts name the job's own folder: the agent needs that.
-      expect(got.bytes.toString("latin1")).not.toContain(canary);
+      expect(await readable(got)).not.toContain(canary);
     }
   });
 
