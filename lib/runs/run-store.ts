@@ -54,6 +54,7 @@ export interface RunStore {
 const recordsInMemory = 2_000;
 /** Records one page looks at before it gives back what it has: a filter that matches nothing must not read them all. */
 const scanBound = 2_000;
+const readAtOnce = 16;
 
 export function createRunStore(records: RecordStore): RunStore {
   const recent = new LRUCache<string, RunRecord>({ max: recordsInMemory });
@@ -181,14 +182,25 @@ export function createRunStore(records: RecordStore): RunStore {
     async page({ before, limit, filter = {} }) {
       const runs: RunRecord[] = [];
       let scanned = 0;
+      let waiting: string[] = [];
+      // Side by side: a storage on the network takes its time for each.
+      const take = async (): Promise<void> => {
+        const taken = await Promise.all(waiting.map(read));
+        for (const run of taken) if (run && matches(run, filter)) runs.push(run);
+        waiting = [];
+      };
       let last: string | null = null;
       for await (const id of newestFirst(before)) {
-        if (runs.length === limit || scanned === scanBound) return { runs, next: last };
+        if (waiting.length === Math.min(readAtOnce, limit - runs.length)) await take();
+        if (runs.length === limit || scanned === scanBound) {
+          await take();
+          return { runs, next: last };
+        }
         scanned += 1;
         last = id;
-        const run = await read(id);
-        if (run && matches(run, filter)) runs.push(run);
+        waiting.push(id);
       }
+      await take();
       return { runs, next: null };
     },
     unfinished: activeIds,
