@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -44,4 +44,35 @@ test("what a turn leaves to be done ends with it: the agent of the run's next tu
     expect(next.signalCode).toBeNull();
     next.kill("SIGKILL");
   }
+});
+
+test("files of ours are written where they belong, whatever links an earlier turn left on the way", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "turn-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const [workspace, victim] = [join(folder, "workspace"), join(folder, "victim")];
+  for (const path of [workspace, victim]) await mkdir(path);
+  await writeFile(join(victim, ".env"), "SERVER_KEY=1");
+  await symlink(victim, join(workspace, ".qwen"));
+  await runTurn({
+    agent: codex,
+    request: turnOf(),
+    process: { executable: "/bin/true", args: [], env: {} },
+    isJailed: false,
+    files: { [join(workspace, ".qwen", ".env")]: "ours", [join(folder, "turn", "schema.json")]: "{}" },
+    prompt: "",
+    cwd: workspace,
+    runId: `turn-test-${process.pid}`,
+    sandboxed: false,
+    logs: { prompt: join(folder, "prompt"), stdout: join(folder, "out"), stderr: join(folder, "err") },
+    signal: new AbortController().signal,
+    graces: { termMs: 100, killMs: 100 },
+    sampler: createUsageSampler(),
+    stallMs: 0,
+    onStall() {},
+    onEvent() {},
+    onRaw() {},
+  });
+  expect(await readFile(join(victim, ".env"), "utf8")).toBe("SERVER_KEY=1");
+  expect(await readFile(join(workspace, ".qwen", ".env"), "utf8")).toBe("ours");
+  expect(await readFile(join(folder, "turn", "schema.json"), "utf8")).toBe("{}");
 });

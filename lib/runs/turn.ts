@@ -1,5 +1,5 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { lstatSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, sep } from "node:path";
 import { PassThrough, type Readable, type Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
@@ -79,7 +79,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     () => undefined,
   );
   writeFileSync(logs.prompt, options.prompt);
-  for (const [path, content] of Object.entries(options.files)) writeAnew(path, content);
+  for (const [path, content] of Object.entries(options.files)) writeAnew(options.cwd, path, content);
 
   const stdout = boundedLog(logs.stdout);
   const stderr = boundedLog(logs.stderr);
@@ -194,9 +194,16 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
 
 /**
  * Writes a file of ours where the agent may have been before: what it left there, which may be a link or a pipe that
- * nobody reads, is not written to.
+ * nobody reads, is not written to, nor is a link followed that it left for one of the folders on the way.
  */
-function writeAnew(path: string, content: string): void {
+function writeAnew(workspace: string, path: string, content: string): void {
+  const way = relative(workspace, dirname(path)).split(sep);
+  if (way[0] !== "..") {
+    for (let at = workspace; way.length > 0; ) {
+      at = join(at, way.shift() ?? "");
+      if (lstatSync(at, { throwIfNoEntry: false })?.isDirectory() === false) rmSync(at);
+    }
+  }
   rmSync(path, { recursive: true, force: true });
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, content, { flag: "wx" });

@@ -47,6 +47,7 @@ export async function startMatrixServer(
   agentIds: string[],
   npmPrefix: string,
   acpAgents: Record<string, AcpUnderTest> = {},
+  settings: Record<string, string> = {},
 ): Promise<MatrixServer> {
   await mkdir(join(root, "data"), { recursive: true });
   // Not below /tmp: a sandbox may let tools write there.
@@ -78,6 +79,7 @@ export async function startMatrixServer(
     SKILL_RUNNER_CPU_FACTOR: "2",
     SKILL_RUNNER_MAX_REPAIR_TURNS: "1",
     ...Object.assign({}, ...[...endpoints.values()].map(({ env }) => env)),
+    ...settings,
   };
   let server = await startBuiltServer(environment);
   // Every CLI is asked for its version at once, which on a small machine takes longer than a test waits for an answer.

@@ -10,7 +10,12 @@ const agentIds = ["codex", "claude", "opencode", "qwen", "gemini"];
 
 let matrix: MatrixServer;
 beforeAll(async () => {
-  matrix = await startMatrixServer(agentIds, join(import.meta.dirname, "../../data/cache/npm"));
+  matrix = await startMatrixServer(
+    agentIds,
+    join(import.meta.dirname, "../../data/cache/npm"),
+    {},
+    { SKILL_RUNNER_SANDBOX: "auto" },
+  );
 });
 afterAll(() => matrix?.close());
 
