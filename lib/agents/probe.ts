@@ -1,6 +1,6 @@
-import { rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import type { Agent } from "./agent.ts";
 import { askCli, type CliAnswer } from "./ask-cli.ts";
@@ -25,7 +25,10 @@ export async function withOwnHome<T>(
   const HOME = isOurs ? await makeProbeFolder().catch(() => null) : null;
   if (HOME === null) return task(environment);
   try {
-    return await task({ ...environment, HOME });
+    // Of its own, too: codex keeps nothing in a home that lies in the temporary folder, and its sandbox seems broken then.
+    const TMPDIR = join(HOME, "tmp");
+    await mkdir(TMPDIR);
+    return await task({ ...environment, HOME, TMPDIR });
   } finally {
     // A helper process of the CLI may still be writing there.
     await rm(HOME, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
@@ -57,7 +60,7 @@ function printable(line: string): string {
 /** Asks a CLI something that needs no key: a broken binary gets none. */
 export function ask(path: string, args: string[], environment: Environment): Promise<CliAnswer> {
   return askCli(path, args, {
-    env: { PATH: environment.PATH, HOME: environment.HOME },
+    env: { PATH: environment.PATH, HOME: environment.HOME, TMPDIR: environment.TMPDIR },
     // What it might leave in its working folder is not left in the server's.
     cwd: tmpdir(),
     timeoutMs: probeTimeoutMs,

@@ -140,7 +140,9 @@ async function passOn(port: number, to: number): Promise<{ close(): Promise<void
 
 function postgresFolder(): string {
   const versions = "/usr/lib/postgresql";
-  const [newest] = existsSync(versions) ? readdirSync(versions).sort((a, b) => Number(b) - Number(a)) : [];
+  const [newest] = (existsSync(versions) ? readdirSync(versions) : [])
+    .filter((version) => existsSync(join(versions, version, "bin", "initdb")))
+    .sort((a, b) => Number(b) - Number(a));
   if (newest === undefined)
     throw new Error("PostgreSQL's server is not installed: apt-get install postgresql");
   return join(versions, newest, "bin");
