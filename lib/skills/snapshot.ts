@@ -11,6 +11,8 @@ import type { Skill } from "./skill.ts";
  */
 const smallFile = 64 * 1024;
 
+const unreadable = ["ENOENT", "EACCES", "EPERM", "ENOTDIR", "EISDIR", "ELOOP"];
+
 /**
  * Puts a skill's files where an agent will find them, with the rules of this server added to its SKILL.md. The copy is
  * the run's own: a package that changes later does not change the run. Replaces `targetDir`.
@@ -36,6 +38,8 @@ async function copyFiles(skill: Skill, targetDir: string, added: SnapshotOptions
       else await copyWritable(join(skill.dir, path), target);
     }
   } catch (error) {
+    // A full disk, or the like, is no fault of the skill's.
+    if (!(error instanceof Error && "code" in error && unreadable.includes(String(error.code)))) throw error;
     throw new RunnerError(
       "SKILL_INVALID",
       `A file of skill "${skill.id}" is gone or cannot be read. Try again.`,

@@ -93,7 +93,9 @@ async function expectAllEnd(client: Client): Promise<void> {
   for (const [id, { remove }] of ledger) {
     if (remove === "done") continue;
     const job = await client.until(id, ended);
-    if (job.status === "failed") expect.soft(reasons, JSON.stringify(job.error)).toContain(job.error.code);
+    // The agent itself may have had no space.
+    if (job.status === "failed" && !/^ENOSPC/.test(job.error.message))
+      expect.soft(reasons, JSON.stringify(job.error)).toContain(job.error.code);
   }
   expect(await faultsOf(client, site)).toEqual([]);
 }
