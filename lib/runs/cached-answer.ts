@@ -1,12 +1,12 @@
 import { constants, copyFile, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { RunnerError } from "../errors.ts";
 import type { RunContext } from "./context.ts";
 import { type RunPaths, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { cacheKey } from "./result-cache.ts";
 import { openRunProgress } from "./run-progress.ts";
 import { readResult, syncResult, writeResult } from "./run-result.ts";
+import { nullIfGone } from "./run-store.ts";
 import { describeStep } from "./state-change.ts";
 
 /**
@@ -20,16 +20,11 @@ export async function answerFromCache(
   const key = cacheKey(run);
   const source = key === null ? null : await context.cache.lookup(key);
   if (key === null || source === null) return null;
-  const from = await context.store.get(source).then(context.folders.here).catch(missing);
+  const from = await context.store.get(source).then(context.folders.here).catch(nullIfGone);
   if (from !== null && (await copyResult(from, runPaths(context.dataDir, run.request_id))))
     return { cache_hit: true, cached_from: source };
   await context.cache.forget(key);
   return null;
-}
-
-function missing(error: unknown): null {
-  if (error instanceof RunnerError && error.code === "JOB_NOT_FOUND") return null;
-  throw error;
 }
 
 /** Makes a run exist that was answered at once. Told first: what is told of a run that does not exist, nobody reads. */

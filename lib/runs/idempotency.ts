@@ -2,9 +2,8 @@ import { z } from "zod";
 import { RunnerError } from "../errors.ts";
 import type { RecordStore } from "../storage/index.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
-import type { RunRecord } from "./record.ts";
 import { canonicalJson } from "./result-cache.ts";
-import type { RunStore } from "./run-store.ts";
+import { nullIfGone, type RunStore } from "./run-store.ts";
 import { sha256 } from "./sha256.ts";
 import type { Accepted } from "./submit.ts";
 
@@ -46,7 +45,7 @@ export function createIdempotency(parts: {
       return locked(at, async () => {
         const known = await readRow(at);
         // Its job may be gone, or a crash have come before it was made: then the key is free.
-        const run = known === null ? null : await jobIfThere(store, known.request_id);
+        const run = known === null ? null : await store.get(known.request_id).catch(nullIfGone);
         if (known !== null && run !== null) {
           if (known.fingerprint !== fingerprint) {
             throw new RunnerError(
@@ -76,21 +75,11 @@ export function createIdempotency(parts: {
           await locked(at, async () => {
             const known = await readRow(at);
             if (known !== null && now.getTime() - Date.parse(known.created_at) < keptMs) return;
-            const gone = known === null || (await jobIfThere(store, known.request_id)) === null;
+            const gone = known === null || (await store.get(known.request_id).catch(nullIfGone)) === null;
             if (gone) await records.remove(at);
           });
         }
       }
     },
   };
-}
-
-/** Null only for a job that is gone: one that cannot be read for the moment is there, and must not be made again. */
-async function jobIfThere(store: Pick<RunStore, "get">, id: string): Promise<RunRecord | null> {
-  try {
-    return await store.get(id);
-  } catch (error) {
-    if (error instanceof RunnerError && error.code === "JOB_NOT_FOUND") return null;
-    throw error;
-  }
 }

@@ -1,8 +1,9 @@
-import { copyFile, lstat, mkdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, rm, writeFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { type Issue, RunnerError } from "../errors.ts";
 import { syncFiles } from "../storage/index.ts";
 import type { RunContext } from "./context.ts";
+import { dropLinks } from "./drop-links.ts";
 import type { PendingInteraction, ReplyFile } from "./interaction.ts";
 import { type RunPaths, replyFolder, runPaths } from "./paths.ts";
 import { slotsOf } from "./question.ts";
@@ -126,7 +127,7 @@ async function storeFiles(
   message: string | null,
 ): Promise<{ prompt: string; files: ReplyFile[] }> {
   const { absolute, relative } = replyFolder(paths, pending.interaction_id, receipt);
-  await dropLinks(paths.workspace, relative);
+  dropLinks(paths.workspace, relative);
   await mkdir(absolute, { recursive: true });
   const stored: { slot: string; name: string; path: string; bytes: number; sha256: string }[] = [];
   for (const [index, { slot, name, bytes, source, sha256 }] of bound.entries()) {
@@ -140,17 +141,6 @@ async function storeFiles(
   const lines = stored.map(({ slot, path }) => `- ${slot}: ${path}`);
   const prompt = `${message ?? "Here are the files."}\n\nFiles (paths relative to the current folder):\n${lines.join("\n")}\n`;
   return { prompt, files: stored.map(({ slot, name, bytes }) => ({ slot, name, bytes })) };
-}
-
-/** Takes away what the agent may have put in the way: a link would lead out of its workspace. */
-async function dropLinks(workspace: string, relative: string): Promise<void> {
-  let at = workspace;
-  for (const name of relative.split("/")) {
-    at = join(at, name);
-    const found = await lstat(at).catch(() => null);
-    if (found === null) return;
-    if (!found.isDirectory()) await rm(at);
-  }
 }
 
 /** What a file may be called on disk and in a prompt: letters, digits, and its extension. */

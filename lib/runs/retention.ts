@@ -1,10 +1,10 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { RunnerError } from "../errors.ts";
 import type { RunContext } from "./context.ts";
 import { runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { cacheKey } from "./result-cache.ts";
+import { nullIfGone } from "./run-store.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { isTerminal } from "./transitions.ts";
 import { removeRunFiles } from "./workspace.ts";
@@ -92,9 +92,4 @@ async function sweepFolders(context: RunContext, oldest: string): Promise<void> 
       await rm(join(folder, day), { recursive: true, force: true });
     }
   }
-}
-
-function nullIfGone(error: unknown): null {
-  if (error instanceof RunnerError && error.code === "JOB_NOT_FOUND") return null;
-  throw error;
 }

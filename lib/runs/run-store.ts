@@ -225,3 +225,9 @@ function matches(run: RunRecord, filter: RunFilter): boolean {
     (filter.engine === undefined || run.engine === filter.engine)
   );
 }
+
+/** For a job that may be gone: null then. One that cannot be read for the moment is there, and its error is thrown. */
+export function nullIfGone(error: unknown): null {
+  if (error instanceof RunnerError && error.code === "JOB_NOT_FOUND") return null;
+  throw error;
+}

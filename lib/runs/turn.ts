@@ -1,11 +1,12 @@
-import { lstatSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, relative, sep } from "node:path";
 import { PassThrough, type Readable, type Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import type { Agent, AgentCommand, AgentEvent, TurnRequest, TurnSummary } from "../agents/index.ts";
 import { startProcess, trackingVariable } from "../agents/index.ts";
 import { boundedLog } from "./bounded-log.ts";
+import { dropLinks } from "./drop-links.ts";
 import { createLineSplitter, type LineBytes } from "./line-splitter.ts";
 import { processStat } from "./process-files.ts";
 import { endProcessGroup, type KillGraces, sweepByEnvironment } from "./process-tree.ts";
@@ -197,13 +198,8 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
  * nobody reads, is not written to, nor is a link followed that it left for one of the folders on the way.
  */
 function writeAnew(workspace: string, path: string, content: string): void {
-  const way = relative(workspace, dirname(path)).split(sep);
-  if (way[0] !== "..") {
-    for (let at = workspace; way.length > 0; ) {
-      at = join(at, way.shift() ?? "");
-      if (lstatSync(at, { throwIfNoEntry: false })?.isDirectory() === false) rmSync(at);
-    }
-  }
+  const way = relative(workspace, dirname(path));
+  if (way.split(sep)[0] !== "..") dropLinks(workspace, way);
   rmSync(path, { recursive: true, force: true });
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, content, { flag: "wx" });

@@ -7,7 +7,7 @@ import { fromBufferPromise } from "yauzl";
 import { makeZip } from "../../lib/archives/zip-fixture.ts";
 import { runPaths } from "../../lib/runs/paths.ts";
 import { form, type HttpAnswer, type HttpServer, startHttp } from "../http/http-server.ts";
-import { answering } from "../stand-in.ts";
+import { answering, type StandInTurn } from "../stand-in.ts";
 import { artifactPaths, bodies, canary, environments, headers, oddHeaders, prompts, zips } from "./corpus.ts";
 
 const source = makeZip([{ name: "source.md", content: "# Facts\n" }]);
@@ -55,6 +55,17 @@ async function ended(): Promise<string> {
   return id;
 }
 
+/** A job whose agent waits for its cue in a workspace that is laid out; its later turns do `then`. */
+async function atWork(then: StandInTurn) {
+  await server.harness.scenario([{ onCue: true, lines: [] }, then]);
+  const id = await server.job({ skill_id: "report-from-file", runtime_options: { no_cache: true } });
+  await server.upload(id, source);
+  await server.harness.reaches(id, "running");
+  const paths = runPaths(server.harness.config.dataDir, id);
+  await expect.poll(() => readdir(paths.artifacts).catch(() => null)).toEqual([]);
+  return { id, ...paths };
+}
+
 function expectHarmless({ status, bytes }: HttpAnswer): void {
   expect(status).toBeLessThan(500);
   const text = bytes.toString("latin1");
@@ -100,13 +111,8 @@ describe("a zip with", () => {
 
 describe("an agent that leaves links and pipes", () => {
   test("gives nothing away by them: not as an artifact, a bundle, a log or a list of files", async () => {
-    await server.harness.scenario([{ onCue: true, lines: [] }, reporting]);
-    const id = await server.job({ skill_id: "report-from-file", runtime_options: { no_cache: true } });
-    await server.upload(id, source);
-    await server.harness.reaches(id, "running");
-    const { workspace, artifacts, root } = runPaths(server.harness.config.dataDir, id);
+    const { id, workspace, artifacts, root } = await atWork(reporting);
     const { folder } = server.harness;
-    await expect.poll(() => readdir(artifacts).catch(() => null)).toEqual([]);
     await symlink(join(folder, "secret.txt"), join(artifacts, "link"));
     await symlink(folder, join(artifacts, "folder-link"));
     await symlink("../../../../../../secret.txt", join(workspace, "relative-link"));
@@ -133,12 +139,7 @@ describe("an agent that leaves links and pipes", () => {
 
   test("fails when it names a link as its answer", async () => {
     const stolen = { lines: answering(answer) };
-    await server.harness.scenario([{ onCue: true, lines: [] }, stolen]);
-    const id = await server.job({ skill_id: "report-from-file", runtime_options: { no_cache: true } });
-    await server.upload(id, source);
-    await server.harness.reaches(id, "running");
-    const { artifacts } = runPaths(server.harness.config.dataDir, id);
-    await expect.poll(() => readdir(artifacts).catch(() => null)).toEqual([]);
+    const { id, artifacts } = await atWork(stolen);
     await symlink(join(server.harness.folder, "secret.txt"), join(artifacts, "report.md"));
     await server.harness.cue(id, stolen);
     expect((await server.harness.ended(id)).status).toBe("failed");

@@ -57,10 +57,6 @@ export function redisDriver({ url, prefix }: RedisOptions): RecordDriver {
     hasItem: async (key) => (await client.exists(at(key))) === 1,
     getItem: (key) => client.get(at(key)),
     getItemRaw: (key) => client.getBuffer(at(key)),
-    async getItems(items) {
-      const values = await client.mget(items.map(({ key }) => at(key)));
-      return items.map(({ key }, i) => ({ key, value: values[i] ?? null }));
-    },
     setItem: set,
     setItemRaw: set,
     async removeItem(key) {

@@ -37,7 +37,6 @@ const nameRow = z.object({ name: z.string() });
  */
 export function sqlDriver(database: SqlDatabase): RecordDriver {
   const { dialect, query } = database;
-  const stored = (key: string) => key.replaceAll(":", "!");
   const put = (column: "value" | "bytes") =>
     `INSERT INTO ${table} (key, ${column}) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET ${column} = excluded.${column}`;
   return {
@@ -117,8 +116,13 @@ export function sqlDriver(database: SqlDatabase): RecordDriver {
   };
 }
 
+/** A key as it stands in the table. */
+function stored(key: string): string {
+  return key.replaceAll(":", "!");
+}
+
 async function makeOne(run: Query, put: string, { key, from, to }: TextChange): Promise<boolean> {
-  const at = key.replaceAll(":", "!");
+  const at = stored(key);
   if (from === undefined) {
     await (to === null ? run(`DELETE FROM ${table} WHERE key = $1`, [at]) : run(put, [at, to]));
     return true;
