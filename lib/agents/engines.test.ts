@@ -103,16 +103,18 @@ describe("what is installed", () => {
     expect(asked).toHaveLength(5);
   });
 
-  test("a CLI of ours is asked in an empty HOME, one in PATH in the real one", async () => {
-    await putCli(`echo "$HOME" > ${folder}/seen; touch "$HOME/left"; ${says("1.0.0")}`);
+  test("a CLI of ours is asked in an empty HOME, one in PATH in the real one; the sandbox of both there", async () => {
+    const tells = `echo "$HOME" > ${folder}/seen-by-$1; touch "$HOME/left"; ${says("1.0.0")}`;
+    const seen = async (by: string) => (await readFile(join(folder, `seen-by-${by}`), "utf8")).trim();
+    await putCli(tells);
     await engines().installed("codex");
-    const seen = async () => (await readFile(join(folder, "seen"), "utf8")).trim();
-    expect(await seen()).not.toBe(folder);
-    expect(existsSync(await seen())).toBe(false);
+    expect(await seen("--version")).not.toBe(folder);
+    expect(existsSync(await seen("--version"))).toBe(false);
+    expect(await seen("sandbox")).toBe(folder);
     await rm(prefix(), { recursive: true });
-    await putCli(`echo "$HOME" > ${folder}/seen; ${says("1.0.0")}`, join(folder, "other"));
+    await putCli(tells, join(folder, "other"));
     await engines({ PATH: `${join(folder, "other")}:/usr/bin:/bin` }).installed("codex");
-    expect(await seen()).toBe(folder);
+    expect(await seen("--version")).toBe(folder);
   });
 
   test("what was remembered of a CLI is believed while its file is the same one", async () => {

@@ -4,6 +4,7 @@ import { access, constants, stat } from "node:fs/promises";
 import { hostname, release } from "node:os";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import type { Agent } from "./agent.ts";
+import { pathOf } from "./credentials.ts";
 import type { Jail } from "./jail/index.ts";
 import { pinned } from "./manager/store.ts";
 import { ask, askVersion, trySandbox, withOwnHome } from "./probe.ts";
@@ -21,6 +22,8 @@ export interface Installation {
   sandbox: "works" | "fails" | "none";
   /** The runner's own sandbox is around all that it does, and its own was tried inside of that. */
   jailed: boolean;
+  /** The machine its sandbox was tried on. */
+  machine: string;
   error: string | null;
   /** Names the file and what was asked of it: another one is another CLI. */
   stamp: string;
@@ -87,7 +90,7 @@ export function createInstallationFinder(
           before?.stamp === stamp
             ? before.installation
             : withOwnHome(source === "managed", environment, (env) =>
-                describe(agent, { path, source, stamp }, env, options),
+                describe(agent, { path, source, stamp }, { own: env, real: environment }, options),
               );
         known.set(key, { stamp, installation });
         found.set(agent.id, { at: performance.now(), installation });
@@ -103,15 +106,29 @@ export function createInstallationFinder(
 
 /** What is worth keeping of a probe, or null when it told nothing for good. */
 export function rememberedProbe(installation: Installation): RememberedProbe | null {
-  const { version, final, stamp, flags, sandbox, jailed } = installation;
+  const { version, final, stamp, flags, sandbox, machine } = installation;
   if (version === null || !final) return null;
-  return { stamp, machine: thisMachine(jailed), version, flags: [...flags], sandbox };
+  return { stamp, machine, version, flags: [...flags], sandbox };
 }
 
-/** What decides whether a sandbox works: kernel and user, the container (its host name), how it is confined, and the jail. */
-function thisMachine(isJailed: boolean): string {
+/**
+ * What decides whether a sandbox works: kernel and user, the container (its host name), how it is confined, the jail, and who
+ * owns the folders that its CLI keeps in the user's home.
+ */
+function thisMachine(isJailed: boolean, owners: readonly string[]): string {
   const parts = [hostname(), release(), process.getuid?.() ?? "", ...confinement(), isJailed ? "jailed" : ""];
-  return parts.join(" ").trim();
+  return [...parts, ...owners].join(" ").trim();
+}
+
+/** Owner and mode of an agent's folders in the user's home, for an agent that has a sandbox. */
+async function ownersOf(agent: Agent, environment: Environment): Promise<string[]> {
+  if (agent.sandboxProbes.length === 0) return [];
+  return Promise.all(
+    agent.homes.map(async ({ home }) => {
+      const info = await stat(pathOf(agent, home, environment)).catch(() => null);
+      return info === null ? "" : `${info.uid}:${info.mode.toString(8)}`;
+    }),
+  );
 }
 
 /** Seccomp and the like (proc_pid_status(5)), and the AppArmor or SELinux profile; nothing where there is no /proc. */
@@ -144,30 +161,31 @@ type Place = Pick<Installation, "path" | "source" | "stamp">;
 async function describe(
   agent: Agent,
   place: Place,
-  environment: Environment,
+  // In the real one its sandbox is tried: who owns what lies there decides whether it works.
+  { own: environment, real }: { own: Environment; real: Environment },
   { recall, jail }: FinderOptions,
 ): Promise<Installation> {
   const around = jail !== undefined && (await jail.state()).works ? jail : null;
   const jailed = around !== null;
-  const machine = thisMachine(jailed);
+  const machine = thisMachine(jailed, await ownersOf(agent, real));
   const remembered = await recall?.(agent.id).catch(() => null);
   if (remembered?.stamp === place.stamp) {
     const sandbox =
       remembered.machine === machine
         ? { state: remembered.sandbox, final: true }
-        : await trySandbox(agent, place.path, environment, around);
+        : await trySandbox(agent, place.path, real, around);
     const { version, flags } = remembered;
     const { state, final } = sandbox;
-    return { ...place, version, flags: new Set(flags), sandbox: state, jailed, error: null, final };
+    return { ...place, version, flags: new Set(flags), sandbox: state, jailed, machine, error: null, final };
   }
   const { version, error, final } = await askVersion(place.path, environment);
   if (version === null) {
     const sandbox = agent.sandboxProbes.length === 0 ? "none" : "fails";
-    return { ...place, version, flags: new Set(), sandbox, jailed, error, final };
+    return { ...place, version, flags: new Set(), sandbox, jailed, machine, error, final };
   }
   const [help, sandbox] = await Promise.all([
     agent.helpArgs === null ? null : ask(place.path, agent.helpArgs, environment),
-    trySandbox(agent, place.path, environment, around),
+    trySandbox(agent, place.path, real, around),
   ]);
   return {
     ...place,
@@ -175,6 +193,7 @@ async function describe(
     flags: new Set(`${help?.stdout ?? ""}\n${help?.stderr ?? ""}`.match(/--[a-z][a-z0-9-]*/g)),
     sandbox: sandbox.state,
     jailed,
+    machine,
     error,
     final: sandbox.final && (help === null || help.exitCode !== undefined),
   };

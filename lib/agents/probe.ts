@@ -1,6 +1,6 @@
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import type { Agent } from "./agent.ts";
 import { askCli, type CliAnswer } from "./ask-cli.ts";
@@ -25,10 +25,7 @@ export async function withOwnHome<T>(
   const HOME = isOurs ? await makeProbeFolder().catch(() => null) : null;
   if (HOME === null) return task(environment);
   try {
-    // Of its own, too: codex keeps nothing in a home that lies in the temporary folder, and its sandbox seems broken then.
-    const TMPDIR = join(HOME, "tmp");
-    await mkdir(TMPDIR);
-    return await task({ ...environment, HOME, TMPDIR });
+    return await task({ ...environment, HOME });
   } finally {
     // A helper process of the CLI may still be writing there.
     await rm(HOME, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
@@ -58,9 +55,14 @@ function printable(line: string): string {
 }
 
 /** Asks a CLI something that needs no key: a broken binary gets none. */
-export function ask(path: string, args: string[], environment: Environment): Promise<CliAnswer> {
+export function ask(
+  path: string,
+  args: string[],
+  environment: Environment,
+  extra: Environment = {},
+): Promise<CliAnswer> {
   return askCli(path, args, {
-    env: { PATH: environment.PATH, HOME: environment.HOME, TMPDIR: environment.TMPDIR },
+    env: { PATH: environment.PATH, HOME: environment.HOME, ...extra },
     // What it might leave in its working folder is not left in the server's.
     cwd: tmpdir(),
     timeoutMs: probeTimeoutMs,
@@ -68,7 +70,7 @@ export function ask(path: string, args: string[], environment: Environment): Pro
   });
 }
 
-/** Asks where the agent's tools will run: in the jail, if there is one. */
+/** Asks where the agent's tools will run: with the user's own home and a temporary folder as each run has, in the jail if there is one. */
 async function askWithin(
   jail: Jail | null,
   agent: Agent,
@@ -76,12 +78,19 @@ async function askWithin(
   args: string[],
   environment: Environment,
 ): Promise<CliAnswer> {
-  const folder = jail === null ? null : await makeProbeFolder();
-  if (jail === null || folder === null) return ask(path, args, environment);
+  const folder = await makeProbeFolder();
+  const { configVariable } = agent;
+  const moved = configVariable === null ? undefined : environment[configVariable];
+  const extra = {
+    // codex keeps its own program beside its settings, and not in a home below the temporary folder.
+    TMPDIR: folder,
+    ...(configVariable === null || moved === undefined ? {} : { [configVariable]: moved }),
+  };
   try {
+    if (jail === null) return await ask(path, args, environment, extra);
     const env = { PATH: environment.PATH ?? "" };
     const within = await jail.aroundQuestion(agent, folder, { executable: path, args, env });
-    return await ask(within?.executable ?? path, within?.args ?? args, environment);
+    return await ask(within?.executable ?? path, within?.args ?? args, environment, extra);
   } finally {
     await rm(folder, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
   }
