@@ -30,10 +30,11 @@ done
 
 # 2. Settings and logins: ~/.codex and the like become links to the mounted folder; files an agent needs are written where missing.
 "$app/scripts/agent_manager.sh" --bootstrap >&2 || say "WARNING: the agents' settings could not be linked; see above"
-# Whoever owns the mounted folder on the host can copy logins into it.
+# Whoever owns the mounted folder on the host can copy logins into it. What CLIs keep there for a moment stays theirs: codex's
+# sandbox, in which root may not do everything, starts a program of its own from there.
 config=${SKILL_RUNNER_AGENT_CONFIG_DIR:-/opt/config}
 if [ "$uid" -eq 0 ] && [ "$(stat -c %u "$config" 2>/dev/null || echo 0)" -ne 0 ]; then
-  find "$config" -user 0 -exec chown -h --reference="$config" {} + 2>/dev/null || true
+  find "$config" -user 0 -not -path '*/tmp/*' -exec chown -h --reference="$config" {} + 2>/dev/null || true
 fi
 
 # 3. The sandbox: Landlock came with Linux 5.13. Whether it works here, the server tries itself.

@@ -4,7 +4,6 @@ import { access, constants, stat } from "node:fs/promises";
 import { hostname, release } from "node:os";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import type { Agent } from "./agent.ts";
-import { pathOf } from "./credentials.ts";
 import type { Jail } from "./jail/index.ts";
 import { pinned } from "./manager/store.ts";
 import { ask, askVersion, trySandbox, withOwnHome } from "./probe.ts";
@@ -111,24 +110,10 @@ export function rememberedProbe(installation: Installation): RememberedProbe | n
   return { stamp, machine, version, flags: [...flags], sandbox };
 }
 
-/**
- * What decides whether a sandbox works: kernel and user, the container (its host name), how it is confined, the jail, and who
- * owns the folders that its CLI keeps in the user's home.
- */
-function thisMachine(isJailed: boolean, owners: readonly string[]): string {
+/** What decides whether a sandbox works: kernel and user, the container (its host name), how it is confined, and the jail. */
+function thisMachine(isJailed: boolean): string {
   const parts = [hostname(), release(), process.getuid?.() ?? "", ...confinement(), isJailed ? "jailed" : ""];
-  return [...parts, ...owners].join(" ").trim();
-}
-
-/** Owner and mode of an agent's folders in the user's home, for an agent that has a sandbox. */
-async function ownersOf(agent: Agent, environment: Environment): Promise<string[]> {
-  if (agent.sandboxProbes.length === 0) return [];
-  return Promise.all(
-    agent.homes.map(async ({ home }) => {
-      const info = await stat(pathOf(agent, home, environment)).catch(() => null);
-      return info === null ? "" : `${info.uid}:${info.mode.toString(8)}`;
-    }),
-  );
+  return parts.join(" ").trim();
 }
 
 /** Seccomp and the like (proc_pid_status(5)), and the AppArmor or SELinux profile; nothing where there is no /proc. */
@@ -167,7 +152,7 @@ async function describe(
 ): Promise<Installation> {
   const around = jail !== undefined && (await jail.state()).works ? jail : null;
   const jailed = around !== null;
-  const machine = thisMachine(jailed, await ownersOf(agent, real));
+  const machine = thisMachine(jailed);
   const remembered = await recall?.(agent.id).catch(() => null);
   if (remembered?.stamp === place.stamp) {
     const sandbox =
