@@ -57,7 +57,7 @@ function recordOf(id: string, n: number, time: number): RunRecord {
     effort: null,
     input: { text: "A text of some length that stands for what callers send. ".repeat(8) },
     parameter: { language: "en" },
-    runtime_options: { no_cache: false, execution_mode: "auto", interactive_auto_reply: false },
+    runtime_options: { no_cache: false, execution_mode: "auto", interactive_auto_reply: false, priority: 5 },
     conversation_mode: "session",
     needs_upload: false,
     created_at: at(0),

@@ -38,3 +38,25 @@ describe("what a run needs", () => {
     );
   });
 });
+
+describe("limits of engines and skills", () => {
+  const limits = (env: Record<string, string>) => readConfig(env, "/home/x").limits;
+
+  test("are none by default, and read by name", () => {
+    expect(limits({ SKILL_RUNNER_ENGINE_LIMITS: "" })).toEqual({ engines: new Map(), skills: new Map() });
+    expect(
+      limits({ SKILL_RUNNER_ENGINE_LIMITS: "codex=2, gemini=4", SKILL_RUNNER_SKILL_LIMITS: "haiku=1" }),
+    ).toEqual({
+      engines: new Map([
+        ["codex", 2],
+        ["gemini", 4],
+      ]),
+      skills: new Map([["haiku", 1]]),
+    });
+  });
+
+  test.each(["SKILL_RUNNER_ENGINE_LIMITS", "SKILL_RUNNER_SKILL_LIMITS"])("that are wrong name %s", (name) => {
+    expect(() => limits({ [name]: "a=0" })).toThrow(`${name}: "a=0" is not NAME=NUMBER`);
+    expect(() => limits({ [name]: "a=1,a=2" })).toThrow(`${name}: "a" is named twice`);
+  });
+});

@@ -1,7 +1,7 @@
 import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseEngineSelection, parseVersionOverrides } from "../lib/agents/index.ts";
-import { defaultCapacitySettings as capacity } from "../lib/capacity/index.ts";
+import { defaultCapacitySettings as capacity, parseLimits } from "../lib/capacity/index.ts";
 import { parseStorageUrl } from "../lib/storage/index.ts";
 import { parseAddress } from "./doors/addresses.ts";
 import { parseHosts, parseOrigins } from "./doors/allow-lists.ts";
@@ -174,6 +174,16 @@ export const environment = z.object({
   SKILL_RUNNER_MAX_QUEUE_SIZE: whole(1, capacity.maxQueueSize).describe(
     "Most jobs that may wait for a slot; one more gets 429.",
   ),
+  SKILL_RUNNER_ENGINE_LIMITS: read(parseLimits)
+    .optional()
+    .describe(
+      "Most jobs of an engine that run at once, such as codex=2,gemini=4. Engines that are not named have no limit of their own.",
+    ),
+  SKILL_RUNNER_SKILL_LIMITS: read(parseLimits)
+    .optional()
+    .describe(
+      "Most jobs of a skill that run at once, such as haiku=1. Skills that are not named have no limit of their own.",
+    ),
   SKILL_RUNNER_CPU_FACTOR: z.coerce
     .number()
     .positive()
@@ -272,6 +282,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ho
         termMs: values.PROCESS_TERMINATE_GRACE_SEC * 1000,
         killMs: values.PROCESS_KILL_GRACE_SEC * 1000,
       },
+    },
+    limits: {
+      engines: values.SKILL_RUNNER_ENGINE_LIMITS ?? new Map<string, number>(),
+      skills: values.SKILL_RUNNER_SKILL_LIMITS ?? new Map<string, number>(),
     },
     capacity: {
       maxConcurrentHardCap: values.SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP,

@@ -29,6 +29,19 @@ export async function loadAgents({ acpAgents }: Config): Promise<readonly Agent[
   return [...agents, ...definitions.map(createAcpAgent)];
 }
 
+/**
+ * Whether there is every engine that the settings cap: a limit that holds for nobody is a slip of the pen.
+ * @throws Error saying which there is not
+ */
+export function assertLimitsKnown({ limits }: Config, agents: readonly Agent[]): void {
+  const known = agents.map(({ id }) => id);
+  const unknown = [...limits.engines.keys()].filter((engine) => !known.includes(engine));
+  if (unknown.length === 0) return;
+  throw new Error(
+    `These environment variables cannot be used:\n  SKILL_RUNNER_ENGINE_LIMITS: there is no engine "${unknown.join('", "')}"; known engines: ${known.join(", ")}`,
+  );
+}
+
 export interface EngineParts {
   config: Config;
   agents: readonly Agent[];

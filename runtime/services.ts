@@ -27,7 +27,7 @@ import { createSkillInstalls, createSkillRegistry, createValidators } from "../l
 import { openStorage, syncFiles } from "../lib/storage/index.ts";
 import type { Config } from "./config.ts";
 import { lockDataDir } from "./data-dir-lock.ts";
-import { createEngineParts, loadAgents } from "./engines.ts";
+import { assertLimitsKnown, createEngineParts, loadAgents } from "./engines.ts";
 import { foreignFolders } from "./foreign-folders.ts";
 import type { Services } from "./function.ts";
 
@@ -58,6 +58,7 @@ export async function createServices({
   openApiDocument,
 }: ServicesOptions): Promise<RunningServices> {
   const agents = await loadAgents(config);
+  assertLimitsKnown(config, agents);
   await mkdir(config.dataDir, { recursive: true });
   const unlock = await lockDataDir(config.dataDir, (message) => log.warn({ data: config.dataDir }, message));
   const incoming = join(config.dataDir, "incoming");
@@ -104,7 +105,12 @@ export async function createServices({
     builtIn: Object.fromEntries(agents.map(({ id, estimate }) => [id, needOf(estimate)])),
     store: records,
   });
-  const capacity = createCapacity({ settings: config.capacity, estimates, probe: () => probeCapacity() });
+  const capacity = createCapacity({
+    settings: config.capacity,
+    limits: config.limits,
+    estimates,
+    probe: () => probeCapacity(),
+  });
   let state: "starting" | "ready" | "stopping" = "starting";
   const runs = createRuns({
     dataDir: config.dataDir,

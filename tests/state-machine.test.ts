@@ -87,6 +87,7 @@ async function restart(model: Model, real: Real): Promise<void> {
   real.admitted = [];
   const context = {
     dataDir: real.dataDir,
+    gate: { hold: () => () => undefined },
     store: real.store,
     feeds,
     cache: createResultCache(real.records),

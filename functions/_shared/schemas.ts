@@ -86,6 +86,7 @@ export const jobStatus = z
     resultJsonPath: z.string().describe("Below the server's data directory."),
     observability_ready: z.boolean(),
     effort: z.string().nullable(),
+    priority: z.int().describe("1 (served first) to 10 (last)."),
     skill_version: z.string(),
     skill_source: z.string(),
     cache_hit: z.boolean(),

@@ -2,10 +2,12 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createCapacity } from "./capacity.ts";
 import { createEstimates } from "./estimates.ts";
 import { holdTask } from "./held-task.ts";
+import { labelsOf, type RunLimits } from "./limits.ts";
 import type { CapacityProbe } from "./probe.ts";
 import { defaultCapacitySettings } from "./settings.ts";
 
 const GIB = 1024 ** 3;
+const noLimits: RunLimits = { engines: new Map(), skills: new Map() };
 
 /** A container with plenty of everything but memory. */
 function machine(limitGib: number, usedGib: number, pidsUsed = 0): CapacityProbe {
@@ -25,7 +27,7 @@ function machine(limitGib: number, usedGib: number, pidsUsed = 0): CapacityProbe
 }
 
 /** @param perRun what the operator says that every run needs, in MiB; null leaves it to the engines */
-function setUp(first: CapacityProbe, perRun: number | null = 1024) {
+function setUp(first: CapacityProbe, perRun: number | null = 1024, limits: RunLimits = noLimits) {
   const probe = vi.fn(async () => first);
   const settings = { ...defaultCapacitySettings, estimatedMemPerRunMb: perRun };
   const estimates = createEstimates({
@@ -36,12 +38,12 @@ function setUp(first: CapacityProbe, perRun: number | null = 1024) {
     },
     store: { read: async () => null, write: async () => undefined },
   });
-  const capacity = createCapacity({ settings, estimates, probe, intervalMs: 1000 });
-  const run = (engine: string) =>
+  const capacity = createCapacity({ settings, limits, estimates, probe, intervalMs: 1000 });
+  const run = (engine: string, skill = "s") =>
     holdTask(
       capacity.gate,
       undefined,
-      capacity.gate.reserve(() => estimates.need(engine)),
+      capacity.gate.reserve({ need: () => estimates.need(engine), labels: labelsOf(engine, skill) }),
     );
   return { capacity, probe, estimates, run };
 }
@@ -128,7 +130,7 @@ describe("what runs need", () => {
       short_of: null,
       engines: { heavy: { estimate: { memory_mib: 3072 }, source: { memory_mib: "built_in" }, samples: 0 } },
     });
-    const runs = ["heavy", "light", "heavy", "light"].map(run);
+    const runs = ["heavy", "light", "heavy", "light"].map((engine) => run(engine));
     await vi.advanceTimersByTimeAsync(0);
     expect(capacity.describe()).toMatchObject({
       running: 2,
@@ -162,7 +164,7 @@ describe("what runs need", () => {
     probe.mockRejectedValueOnce(new Error("no disk"));
     await capacity.start();
     expect(capacity.describe().budget).toEqual({ memory_mib: null, pids: null, fds: null });
-    const runs = ["heavy", "heavy", "heavy"].map(run);
+    const runs = ["heavy", "heavy", "heavy"].map((engine) => run(engine));
     await vi.advanceTimersByTimeAsync(0);
     expect(capacity.describe()).toMatchObject({ running: 2, queued: 1 });
     for (const { end } of runs) end();
@@ -173,7 +175,7 @@ describe("what runs need", () => {
   test("is held against a budget that follows the machine while runs are in flight", async () => {
     const { capacity, probe, run } = setUp(machine(8, 1), null);
     await capacity.start();
-    const runs = ["heavy", "heavy", "light", "light"].map(run);
+    const runs = ["heavy", "heavy", "light", "light"].map((engine) => run(engine));
     probe.mockResolvedValue(machine(6, 5));
     await vi.advanceTimersByTimeAsync(1000);
     expect(capacity.describe()).toMatchObject({ running: 2, queued: 2, budget: { memory_mib: 4096 } });
@@ -198,4 +200,27 @@ describe("what runs need", () => {
     });
     capacity.stop();
   });
+});
+
+test("the operator's limits hold, and what is taken of each is told", async () => {
+  const limits = { engines: new Map([["heavy", 2]]), skills: new Map([["light", 1]]) };
+  const { capacity, run } = setUp(machine(64, 1), 1024, limits);
+  await capacity.start();
+  // That a skill is called like an engine is no matter.
+  const tasks = [run("heavy"), run("heavy"), run("heavy"), run("light", "light"), run("light", "light")];
+  tasks.push(run("light"));
+  await vi.advanceTimersByTimeAsync(1);
+  expect(tasks.map(({ task }) => task.mock.calls.length)).toEqual([1, 1, 0, 1, 0, 1]);
+  expect(capacity.describe()).toMatchObject({
+    running: 4,
+    queued: 2,
+    short_of: null,
+    limits: { engines: { heavy: { limit: 2, running: 2 } }, skills: { light: { limit: 1, running: 1 } } },
+  });
+  for (const { end } of tasks) end();
+  await vi.advanceTimersByTimeAsync(1);
+  for (const { end } of tasks) end();
+  await capacity.gate.onIdle();
+  expect(capacity.describe().limits.engines.heavy).toEqual({ limit: 2, running: 0 });
+  capacity.stop();
 });

@@ -2,12 +2,15 @@ import type { Budget, Need, Resource } from "./budget.ts";
 import type { EngineEstimate, Estimates } from "./estimates.ts";
 import { createGate } from "./gate.ts";
 import type { Gate, GateSnapshot } from "./gate-contract.ts";
+import { capsOf, describeLimits, type LimitUse, type RunLimits } from "./limits.ts";
 import { type CapacityDecision, decideCapacity, runBudget } from "./policy.ts";
 import { type CapacityProbe, failedProbe, withIdleUse } from "./probe.ts";
 import type { CapacitySettings } from "./settings.ts";
 
 export interface CapacityOptions {
   settings: CapacitySettings;
+  /** Most runs at once of an engine, and of a skill. */
+  limits: RunLimits;
   /** What runs need, engine by engine. */
   estimates: Estimates;
   /** Reads the machine; normally `probeCapacity`. */
@@ -24,8 +27,10 @@ export interface CapacityDescription extends GateSnapshot {
   budget: Budget;
   /** What the runs in slots are thought to need. */
   reserved: Readonly<Need>;
-  /** What the first job in the queue waits for, when it is not a slot. */
+  /** What the first job in the queue that no cap holds back waits for, when it is not a slot. */
   short_of: Resource | null;
+  /** The operator's caps, and how many runs count towards each. */
+  limits: Record<keyof RunLimits, Record<string, LimitUse>>;
   engines: Record<string, EngineEstimate>;
 }
 
@@ -39,13 +44,17 @@ export interface Capacity {
 
 /** Keeps a gate as wide as the machine allows. Before `start` the gate has the fallback width. */
 export function createCapacity(options: CapacityOptions): Capacity {
-  const { settings, estimates, probe, intervalMs = 15_000 } = options;
+  const { settings, limits, estimates, probe, intervalMs = 15_000 } = options;
   let reading = failedProbe("Capacity has not been read yet.");
   let idleReading: CapacityProbe | undefined;
   let decision = decideCapacity(reading, settings, estimates.lightest());
   let timer: NodeJS.Timeout | undefined;
   let started = false;
-  const gate = createGate({ limit: decision.max_concurrent, maxQueueSize: settings.maxQueueSize });
+  const gate = createGate({
+    limit: decision.max_concurrent,
+    caps: capsOf(limits),
+    maxQueueSize: settings.maxQueueSize,
+  });
 
   async function refresh(): Promise<void> {
     const idleBefore = gate.snapshot().running === 0;
@@ -93,6 +102,7 @@ export function createCapacity(options: CapacityOptions): Capacity {
       budget: gate.budget,
       reserved: { ...gate.reserved },
       short_of: gate.shortOf,
+      limits: describeLimits(limits, gate.running),
       engines: estimates.describe(),
     }),
   };

@@ -11,11 +11,7 @@ const budgetOf = (memory_mib: number): Budget => ({ ...unlimited, memory_mib });
 
 const gateOf = (budget: Budget, limit = 10, maxQueueSize = 10) => createGate({ limit, maxQueueSize, budget });
 const hold = (gate: Gate, need: Need, signal?: AbortSignal) =>
-  holdTask(
-    gate,
-    signal,
-    gate.reserve(() => need),
-  );
+  holdTask(gate, signal, gate.reserve({ need: () => need }));
 const started = (tasks: HeldTask[]) => tasks.map(({ task }) => task.mock.calls.length > 0);
 
 async function end(task: HeldTask | undefined): Promise<void> {
@@ -65,16 +61,8 @@ describe("a budget", () => {
   test("counts a need as it is when its turn has come, and gives that back", async () => {
     const gate = gateOf(budgetOf(1000));
     let need = mib(900);
-    const first = holdTask(
-      gate,
-      undefined,
-      gate.reserve(() => need),
-    );
-    const second = holdTask(
-      gate,
-      undefined,
-      gate.reserve(() => need),
-    );
+    const first = holdTask(gate, undefined, gate.reserve({ need: () => need }));
+    const second = holdTask(gate, undefined, gate.reserve({ need: () => need }));
     await settle();
     expect(started([first, second])).toEqual([true, false]);
     need = mib(50);
@@ -116,19 +104,15 @@ describe("first come, first served", () => {
     let ended = 0;
     let endedBeforeHeavy = -1;
     const light = () =>
-      gate
-        .reserve(() => mib(30))
-        .run(async () => {
-          await settle();
-          ended += 1;
-        });
+      gate.reserve({ need: () => mib(30) }).run(async () => {
+        await settle();
+        ended += 1;
+      });
     const runs = Array.from({ length: 20 }, light);
     runs.push(
-      gate
-        .reserve(() => mib(100))
-        .run(async () => {
-          endedBeforeHeavy = ended;
-        }),
+      gate.reserve({ need: () => mib(100) }).run(async () => {
+        endedBeforeHeavy = ended;
+      }),
     );
     runs.push(...Array.from({ length: 200 }, light));
     await Promise.all(runs);
@@ -140,13 +124,11 @@ describe("first come, first served", () => {
     const order: number[] = [];
     let most = 0;
     const runs = Array.from({ length: 200 }, (_, index) =>
-      gate
-        .reserve(() => mib((index * 37) % 100))
-        .run(async () => {
-          order.push(index);
-          most = Math.max(most, gate.reserved.memory_mib);
-          for (let waits = index % 3; waits >= 0; waits -= 1) await settle();
-        }),
+      gate.reserve({ need: () => mib((index * 37) % 100) }).run(async () => {
+        order.push(index);
+        most = Math.max(most, gate.reserved.memory_mib);
+        for (let waits = index % 3; waits >= 0; waits -= 1) await settle();
+      }),
     );
     await Promise.all(runs);
     expect(order).toEqual(runs.map((_, index) => index));

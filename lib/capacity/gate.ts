@@ -1,20 +1,27 @@
 import pLimit from "p-limit";
 import { RunnerError } from "../errors.ts";
 import { addNeed, type Need, nothing, type Resource, shortOf, unlimited } from "./budget.ts";
-import type { Gate, GateOptions, Reservation } from "./gate-contract.ts";
+import { createCaps } from "./caps.ts";
+import {
+  defaultPriority,
+  type Gate,
+  type GateEntry,
+  type GateOptions,
+  type Reservation,
+} from "./gate-contract.ts";
 import { createLine } from "./line.ts";
 import { createRunTimes } from "./run-times.ts";
 
-interface Entry {
-  need: () => Need;
+interface Entry extends Required<GateEntry> {
   work: () => Promise<void>;
 }
 
-/** Builds a gate over p-limit, which knows slots; the budget is the gate's own. */
+/** Builds a gate over p-limit, which knows slots; order, caps and budget are the gate's own. */
 export function createGate(options: GateOptions): Gate {
   const { limit, maxQueueSize, now = () => performance.now() } = options;
   const slots = pLimit(limit);
-  const line = createLine<Entry>();
+  const caps = createCaps(options.caps ?? new Map());
+  const line = createLine<Entry>(caps.allow);
   const runTimes = createRunTimes();
   const reserved: Need = { ...nothing };
   let budget = options.budget ?? unlimited;
@@ -22,11 +29,12 @@ export function createGate(options: GateOptions): Gate {
   let running = 0;
   let queued = 0;
   let called = false;
+  let holds = 0;
   let lacking: Resource | null = null;
 
   // p-limit cannot take an entry back, so what it queues is one ticket that serves whoever is first in line by then.
   function callNext(): void {
-    if (called || lacking !== null || line.size === 0) return;
+    if (called || holds > 0 || lacking !== null || line.first() === undefined) return;
     called = true;
     void slots(serveFirst);
   }
@@ -38,7 +46,7 @@ export function createGate(options: GateOptions): Gate {
 
   async function serveFirst(): Promise<void> {
     called = false;
-    const first = line.first();
+    const first = holds > 0 ? undefined : line.first();
     if (first === undefined) return;
     const need = first.need();
     lacking = running === 0 ? null : shortOf(budget, reserved, need);
@@ -46,6 +54,7 @@ export function createGate(options: GateOptions): Gate {
     if (lacking !== null) return;
     line.leave(first);
     addNeed(reserved, need, 1);
+    caps.note(first.labels, 1);
     queued -= 1;
     running += 1;
     callNext();
@@ -53,6 +62,7 @@ export function createGate(options: GateOptions): Gate {
     await first.work();
     runTimes.note(now() - startedAt);
     addNeed(reserved, need, -1);
+    caps.note(first.labels, -1);
     running -= 1;
     lookAgain();
     tellIdle();
@@ -70,7 +80,11 @@ export function createGate(options: GateOptions): Gate {
     for (const listener of listeners) listener();
   }
 
-  function wait<T>(task: () => Promise<T>, need: () => Need, signal: AbortSignal | undefined): Promise<T> {
+  function wait<T>(
+    task: () => Promise<T>,
+    ranked: Required<GateEntry>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       const giveUp = () => {
         line.leave(entry);
@@ -87,22 +101,28 @@ export function createGate(options: GateOptions): Gate {
           reject(error);
         }
       };
-      const entry = { need, work };
+      const entry: Entry = { ...ranked, work };
       if (signal?.aborted) return giveUp();
       signal?.addEventListener("abort", giveUp, { once: true });
       line.join(entry);
-      callNext();
+      // It may come before the one that waits for the budget, and be lighter.
+      if (line.first() === entry) lookAgain();
     });
   }
 
-  function admit(need: () => Need = () => nothing): Reservation {
+  function admit({
+    need = () => nothing,
+    priority = defaultPriority,
+    labels = [],
+  }: GateEntry = {}): Reservation {
+    const ranked = { need, priority, labels: caps.counted(labels) };
     let held = true;
     queued += 1;
     return {
       async run(task, { signal } = {}) {
         if (!held) throw new Error("This reservation was already run or released.");
         held = false;
-        return wait(task, need, signal);
+        return wait(task, ranked, signal);
       },
       release() {
         if (!held) return;
@@ -132,10 +152,12 @@ export function createGate(options: GateOptions): Gate {
     get shortOf() {
       return lacking;
     },
-    reserve(need) {
+    running: caps.running,
+    reserve(entry) {
       const nothingFree = lacking !== null || running + queued >= slots.concurrency;
       if (queued >= maxQueueSize && nothingFree) {
-        const atOnce = lacking === null ? slots.concurrency : running;
+        const isHeldBack = lacking !== null || (line.size > 0 && line.first() === undefined);
+        const atOnce = isHeldBack ? Math.max(1, running) : slots.concurrency;
         const seconds = runTimes.retryAfterSeconds(queued, atOnce);
         throw new RunnerError(
           "QUEUE_FULL",
@@ -143,9 +165,19 @@ export function createGate(options: GateOptions): Gate {
           { retryAfterSeconds: seconds },
         );
       }
-      return admit(need);
+      return admit(entry);
     },
     admit,
+    hold() {
+      let held = true;
+      holds += 1;
+      return () => {
+        if (!held) return;
+        held = false;
+        holds -= 1;
+        callNext();
+      };
+    },
     snapshot: () => ({
       running,
       queued,

@@ -6,7 +6,15 @@ export {
   type EstimatesOptions,
   type MeasuredNeed,
 } from "./estimates.ts";
-export type { Gate, GateOptions, GateSnapshot, Reservation } from "./gate-contract.ts";
+export {
+  defaultPriority,
+  type Gate,
+  type GateEntry,
+  type GateOptions,
+  type GateSnapshot,
+  type Reservation,
+} from "./gate-contract.ts";
+export { type LimitUse, labelsOf, parseLimits, type RunLimits } from "./limits.ts";
 export type { CapacityBound, CapacityDecision } from "./policy.ts";
 export { type CapacityProbe, type ProbeOptions, probeCapacity } from "./probe.ts";
 export { type CapacitySettings, defaultCapacitySettings } from "./settings.ts";

@@ -32,6 +32,7 @@ export function describeRun(run: RunRecord) {
     resultJsonPath: join(relative, "result.json"),
     observability_ready: run.attempt > 0,
     effort: run.effort,
+    priority: run.runtime_options.priority,
     skill_version: run.skill_version,
     skill_source: run.skill_source,
     cache_hit: run.cache_hit,

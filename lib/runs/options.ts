@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { defaultPriority } from "../capacity/index.ts";
 import type { Issue } from "../errors.ts";
 import { RunnerError } from "../errors.ts";
 import { jsonPointer } from "../json.ts";
@@ -63,6 +64,14 @@ export const runtimeOptions = z.strictObject({
   env: environment
     .optional()
     .describe("Extra environment of the agent. Never stored with the job nor shown again."),
+  priority: z
+    .int()
+    .min(1)
+    .max(10)
+    .default(defaultPriority)
+    .describe(
+      "Of the jobs that wait, the one with the least number is served first: 1 (first) to 10 (last).",
+    ),
   preamble_prompt: z
     .string()
     .min(1)

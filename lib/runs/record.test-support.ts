@@ -20,7 +20,7 @@ export function recordOf(status: RunRecord["status"], id = ulid()): RunRecord {
     effort: null,
     input: {},
     parameter: {},
-    runtime_options: { no_cache: true, execution_mode: "auto", interactive_auto_reply: false },
+    runtime_options: { no_cache: true, execution_mode: "auto", interactive_auto_reply: false, priority: 5 },
     conversation_mode: "session",
     needs_upload: false,
     created_at: made,

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { agents } from "../agents/index.ts";
 import { createRecordStore, memoryDriver } from "../storage/index.ts";
 import type { RunContext } from "./context.ts";
@@ -44,9 +44,11 @@ async function crashed(run: RunRecord, work: (progress: RunProgress, store: RunS
   const watched: string[] = [];
   const fresh = createRunStore(records);
   // Recovery needs these parts and no other.
+  const letGo = vi.fn();
   const context = {
     dataDir,
     feeds,
+    gate: { hold: () => letGo },
     store: fresh,
     cache: createResultCache(records),
     folders,
@@ -62,6 +64,8 @@ async function crashed(run: RunRecord, work: (progress: RunProgress, store: RunS
   } as unknown as Scheduler;
   const waiting: Waiting = { watch: (run) => void watched.push(run.request_id), stop() {} };
   await createRecovery(context, scheduler, waiting).recover();
+  // Nobody would ever run otherwise.
+  expect(letGo).toHaveBeenCalledOnce();
   const events = (await readEvents(runPaths(dataDir, run.request_id).events, {})).events;
   const steps = events
     .filter((event) => event.type === "conversation.state.changed")

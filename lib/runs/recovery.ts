@@ -19,7 +19,7 @@ import type { Waiting } from "./waiting.ts";
 /**
  * What happens at start to every run that had not ended when the server last stopped. The rule, in one place:
  * - created: still waits for its files; nothing to do.
- * - queued: takes its place in the queue again, oldest first.
+ * - queued: takes its place in the queue again, which begins to move when all have theirs.
  * - running: its agent, if one is left, is ended; then what `afterInterruption` says.
  * - waiting_user, waiting_auth: waits on; its time goes on from when it began to wait.
  */
@@ -76,7 +76,13 @@ export function createRecovery(context: RunContext, scheduler: Scheduler, waitin
       const isOurs = (id: string) => isRunId(id) && existsSync(runPaths(context.dataDir, id).root);
       await sweepByEnvironment(trackingVariable, isOurs);
       for (const id of unfinished) left.add(id);
-      for (const id of unfinished) await keepTrying(id);
+      // They come by age, and are served by priority.
+      const open = context.gate.hold();
+      try {
+        for (const id of unfinished) await keepTrying(id);
+      } finally {
+        open();
+      }
     },
     async takeUpNow(id) {
       if (!left.has(id)) return;

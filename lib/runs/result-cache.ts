@@ -40,7 +40,7 @@ export function createResultCache(records: RecordStore): ResultCache {
 /**
  * The key of a run's answer: same skill content, engine, model, inputs, parameters and files give the same key. Null
  * when the run may not use the cache (`no_cache`, interactive). `env` is not in the key: a caller whose variables
- * change the answer says `no_cache`.
+ * change the answer says `no_cache`. Nor is `priority`: it says when a run is served, not what it answers.
  */
 export function cacheKey(run: RunRecord): string | null {
   if (run.runtime_options.no_cache || run.runtime_options.execution_mode === "interactive") return null;

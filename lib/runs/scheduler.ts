@@ -4,6 +4,7 @@ import { mediumFailure } from "../storage/index.ts";
 import type { RunContext } from "./context.ts";
 import { executeRun, internalFailure, type RunEnd } from "./execute-run.ts";
 import { finish, runFailed } from "./finish.ts";
+import { gateEntry } from "./gate-entry.ts";
 import { afterInterruption, interrupted } from "./interruption.ts";
 import { stopError } from "./judge.ts";
 import type { RunRecord } from "./record.ts";
@@ -55,11 +56,7 @@ export function createScheduler(context: RunContext, onWaiting: (run: RunRecord)
     );
     held.set(run.request_id, entry);
   };
-  const admit = (run: RunRecord) =>
-    start(
-      run,
-      context.gate.admit(() => context.estimates.need(run.engine)),
-    );
+  const admit = (run: RunRecord) => start(run, context.gate.admit(gateEntry(context, run)));
   return {
     start,
     admit,

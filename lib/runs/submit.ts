@@ -4,6 +4,7 @@ import { type Skill, splitInputs } from "../skills/index.ts";
 import { answerFromCache, createAnswered } from "./cached-answer.ts";
 import { checkRequest, type JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
+import { gateEntry } from "./gate-entry.ts";
 import { type RunRecord, untouched } from "./record.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -60,7 +61,7 @@ export async function submit(
     await createAnswered(context, run, cached);
     return { request_id: run.request_id, cache_hit: true, status: "succeeded" };
   }
-  const reservation = await reserve(context, run.engine);
+  const reservation = await reserve(context, run);
   try {
     await context.secrets.keep(run.request_id, env);
     await context.store.create(run);
@@ -96,8 +97,8 @@ export function assertAccepting(context: RunContext): void {
 }
 
 /** A place in the queue, taken before anything is written: a refusal leaves nothing behind. */
-export async function reserve(context: RunContext, engine: string): Promise<Reservation> {
-  await context.engines.installed(engine);
+export async function reserve(context: RunContext, run: RunRecord): Promise<Reservation> {
+  await context.engines.installed(run.engine);
   await context.engines.assertSandboxed();
-  return context.gate.reserve(() => context.estimates.need(engine));
+  return context.gate.reserve(gateEntry(context, run));
 }

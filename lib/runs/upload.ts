@@ -81,7 +81,7 @@ export async function acceptUpload(
       await become("succeeded", "cache.hit", cached, { whenStored });
       return { request_id: id, cache_hit: true, status: "succeeded", extracted_files: extracted };
     }
-    const reservation = await reserve(context, run.engine);
+    const reservation = await reserve(context, run);
     try {
       await place();
       if (env !== undefined) await context.secrets.keep(id, env);

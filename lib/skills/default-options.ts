@@ -10,6 +10,7 @@ const presettable: Readonly<Record<string, z.ZodType>> = {
   interactive_reply_timeout_sec: z.int().min(0).max(2_000_000),
   auth_wait_timeout_sec: z.int().min(0).max(2_000_000),
   hard_timeout_seconds: z.int().min(1).max(604_800),
+  priority: z.int().min(1).max(10),
   preamble_prompt: z.string().min(1).max(8000),
   env: z.record(z.string().regex(/^[A-Z_][A-Z0-9_]*$/), z.string()),
 };

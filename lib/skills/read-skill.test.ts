@@ -48,13 +48,13 @@ describe("a good package", () => {
 
   it("drops default options nobody knows, or with values nobody can use", async () => {
     const runtime = {
-      default_options: { no_cache: true, verbose: 1, hard_timeout_seconds: "long", env: null },
+      default_options: { no_cache: true, priority: 11, verbose: 1, hard_timeout_seconds: "long", env: null },
     };
     const skill = await skillOf("demo", packageFiles("demo", {}, { runtime }));
     expect(skill.errors).toEqual([]);
     expect(skill.manifest.runtime).toMatchObject({ language: "python", default_options: { no_cache: true } });
     expect(skill.warnings.map((issue) => [issue.pointer, issue.code])).toEqual(
-      ["verbose", "hard_timeout_seconds", "env"].map((name) => [
+      ["priority", "verbose", "hard_timeout_seconds", "env"].map((name) => [
         `assets/runner.json#/runtime/default_options/${name}`,
         "SKILL_RUNTIME_DEFAULT_OPTION_IGNORED",
       ]),

@@ -116,6 +116,7 @@ describe("another request under the same key", () => {
   test.each<[what: string, other: object]>([
     ["parameter", { ...fresh, parameter: { a: 1 } }],
     ["option", { skill_id: "s" }],
+    ["priority", { ...fresh, runtime_options: { no_cache: true, priority: 1 } }],
     ["variable", { ...fresh, runtime_options: { no_cache: true, env: { TOKEN: "b" } } }],
     ["skill, one that is not there", { ...fresh, skill_id: "nope" }],
   ])("with another %s is refused, and makes nothing", async (_what, other) => {

@@ -155,6 +155,8 @@ describe("/openapi.json", () => {
     expect(validate({ skill_id: "s", client_metadata: { anything: 1 } })).toBe(true);
     expect(validate({ skill_id: "s", prio: 1 })).toBe(false);
     expect(validate({ skill_id: "s", runtime_options: { hard_timeout_seconds: 0 } })).toBe(false);
+    expect(validate({ skill_id: "s", runtime_options: { priority: 10 } })).toBe(true);
+    expect(validate({ skill_id: "s", runtime_options: { priority: 11 } })).toBe(false);
     expect(validate({ skill_id: "s", runtime_options: { nice: 1 } })).toBe(false);
   });
 });

@@ -130,6 +130,15 @@ describe("POST /v1/jobs refuses and makes nothing:", () => {
     ["a wrong provider", { ...text, provider_id: "a b" }, 400, "MODEL_INVALID", ["/provider_id"]],
     ["a wrong effort", { ...text, effort: "much" }, 400, "MODEL_INVALID", ["/effort"]],
     ["a wrong effort in the model", { ...text, model: "gpt-5@much" }, 400, "MODEL_INVALID", ["/effort"]],
+    ...[0, 11, 1.5, "5", null].map(
+      (priority): Row => [
+        `a priority of ${JSON.stringify(priority)}`,
+        options({ priority }),
+        400,
+        "OPTION_INVALID",
+        at("priority"),
+      ],
+    ),
     ...[0, -1, 1.5, "10", null, 604_801].map(
       (seconds): Row => [
         `a hard timeout of ${JSON.stringify(seconds)}`,

@@ -38,6 +38,7 @@ export async function live(disk: MortalDisk, dataDir: string, id: string, acts: 
   // Recovery needs these parts and no other.
   const context = {
     dataDir,
+    gate: { hold: () => () => undefined },
     store,
     cache: createResultCache(records),
     folders: localFolders(dataDir),

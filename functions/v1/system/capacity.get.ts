@@ -11,6 +11,7 @@ const budget = z.object({
   pids: z.int().nullable(),
   fds: z.int().nullable(),
 });
+const uses = z.record(z.string(), z.object({ limit: z.int(), running: z.int() }));
 const source = z.enum(["setting", "measured", "built_in", "default"]);
 
 export default defineFunction({
@@ -34,7 +35,12 @@ export default defineFunction({
         short_of: z
           .enum(["memory_mib", "pids", "fds"])
           .nullable()
-          .describe("What the first job in the queue waits for, when it is not a slot."),
+          .describe(
+            "What the first job in the queue that no limit of its own holds back waits for, when it is not a slot.",
+          ),
+        limits: z
+          .object({ engines: uses, skills: uses })
+          .describe("Engines and skills of which only so many jobs run at once, and how many do now."),
         engines: z
           .record(
             z.string(),
