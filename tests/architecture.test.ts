@@ -13,6 +13,7 @@ const refused = [
   ["lib/skills", "../runs/index.ts"],
   ["lib/skills/install", "../../archives/index.ts"],
   ["lib/agents", "../skills/index.ts"],
+  ["lib/queue", "../storage/index.ts"],
   ["lib/runs", "../skills/registry.ts"],
   ["functions/v1", "../../runtime/services.ts"],
   ["functions/v1", "../../lib/runs/run-store.ts"],
