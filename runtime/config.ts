@@ -2,6 +2,7 @@ import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 import { parseEngineSelection, parseVersionOverrides } from "../lib/agents/index.ts";
 import { defaultCapacitySettings as capacity, parseLimits } from "../lib/capacity/index.ts";
+import { parseQueueUrl } from "../lib/queue/index.ts";
 import { parseStorageUrl } from "../lib/storage/index.ts";
 import { parseAddress } from "./doors/addresses.ts";
 import { parseHosts, parseOrigins } from "./doors/allow-lists.ts";
@@ -110,6 +111,14 @@ export const environment = z.object({
     .describe(
       'Where jobs are kept, as a URL: "fs:" (state/ in the data directory), "sqlite:", "redis://...", "postgres://...", "s3://bucket/folder"; "memory:" for tests. docs/storage.md has them all.',
     ),
+  SKILL_RUNNER_QUEUE_URL: read(parseQueueUrl)
+    .optional()
+    .describe(
+      'Redis that several servers share their work through, such as "redis://redis:6379"; SKILL_RUNNER_STORAGE must be shared, too. Unset: this server alone. docs/nodes.md.',
+    ),
+  SKILL_RUNNER_LEASE_SECONDS: whole(2, 30, 3_600).describe(
+    "With SKILL_RUNNER_QUEUE_URL: seconds after which the jobs of a server that has fallen silent are given to others.",
+  ),
   SKILL_RUNNER_ENGINE_HARD_TIMEOUT_SECONDS: whole(1, 1200, maxSeconds).describe(
     "Longest a run may be running when it does not say so itself, in seconds.",
   ),
@@ -254,6 +263,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, ho
     engineVersions: values.SKILL_RUNNER_ENGINE_VERSIONS ?? new Map<string, string>(),
     engineInstallTimeoutSeconds: values.SKILL_RUNNER_ENGINE_INSTALL_TIMEOUT_SECONDS,
     storage: values.SKILL_RUNNER_STORAGE,
+    queue: values.SKILL_RUNNER_QUEUE_URL ?? null,
+    leaseMs: values.SKILL_RUNNER_LEASE_SECONDS * 1000,
     maxBodyBytes: values.SKILL_RUNNER_MAX_BODY_BYTES,
     maxUploadBytes: values.SKILL_RUNNER_MAX_UPLOAD_BYTES,
     tempSkillPackageBytes: values.TEMP_SKILL_PACKAGE_MAX_BYTES,

@@ -11,6 +11,7 @@ import {
 } from "../lib/agents/index.ts";
 import { extractZip } from "../lib/archives/index.ts";
 import { createCapacity, createEstimates, probeCapacity } from "../lib/capacity/index.ts";
+import { type OpenQueue, openQueue } from "../lib/queue/index.ts";
 import {
   createEventFeeds,
   createIdempotency,
@@ -20,16 +21,21 @@ import {
   createRunSecrets,
   createRunStore,
   createRuns,
+  createSharedRunSecrets,
+  createSharedRunStore,
+  createStopRequests,
   createUsageSampler,
   type Log,
+  type RunContext,
 } from "../lib/runs/index.ts";
 import { createSkillInstalls, createSkillRegistry, createValidators } from "../lib/skills/index.ts";
-import { openStorage, syncFiles } from "../lib/storage/index.ts";
+import { openStorage, scopedRecords, syncFiles } from "../lib/storage/index.ts";
 import type { Config } from "./config.ts";
 import { lockDataDir } from "./data-dir-lock.ts";
 import { assertLimitsKnown, createEngineParts, loadAgents } from "./engines.ts";
 import { foreignFolders } from "./foreign-folders.ts";
 import type { Services } from "./function.ts";
+import { nodeIdOf } from "./node-id.ts";
 
 export interface RunningServices extends Services {
   /** Takes up what the last process left, and starts the timers. Call once. */
@@ -69,6 +75,16 @@ export async function createServices({
     },
   );
   for (const sentence of advice) log.warn({}, sentence);
+  const node = config.queue === null ? null : await nodeIdOf(config.dataDir);
+  const shared = await openShared(config, { node, isShared, engines: agents.map(({ id }) => id), log }).catch(
+    async (error: unknown) => {
+      await records.close();
+      await unlock();
+      throw error;
+    },
+  );
+  // What is one server's alone: its installs and upgrades are not another's to take up.
+  const ownRecords = node === null ? records : scopedRecords(records, `nodes:${node}`);
   const { engines, manager, jail, clean } = createEngineParts({
     config,
     agents,
@@ -80,7 +96,7 @@ export async function createServices({
   const upgrades = createUpgrades({
     engines,
     manager,
-    records,
+    records: ownRecords,
     newId,
     clean,
     onError: (error) => log.error({ err: error }, "an upgrade of the engines could not be noted down"),
@@ -91,7 +107,7 @@ export async function createServices({
     root: config.skillsDir,
     requestsDir: join(config.dataDir, "skill_installs"),
     engines: engines.ids,
-    records,
+    records: ownRecords,
     extract: (zip, dir) => extractZip(zip, dir, config.uploadLimits, { keepExecutable: true }),
     sync: syncFiles,
     locked,
@@ -112,20 +128,27 @@ export async function createServices({
     probe: () => probeCapacity(),
   });
   let state: "starting" | "ready" | "stopping" = "starting";
-  const runs = createRuns({
+  const runContext: RunContext = {
     dataDir: config.dataDir,
+    node,
     npmPrefix: config.npmPrefix,
     serverEnvironment: environment,
     settings: config.runs,
     sandbox: sandboxIntent(config.landlockEnabled),
     jail,
     asRoot: process.getuid?.() === 0,
-    store: createRunStore(records),
+    store: shared === null ? createRunStore(records) : createSharedRunStore(records, shared.channel),
     cache: createResultCache(records),
-    feeds: createEventFeeds(),
-    folders: createRunFolders({ dataDir: config.dataDir, records, isShared, log }),
-    secrets: createRunSecrets(config.dataDir),
-    idempotency: createIdempotency({ records, locked: createKeyedLock(), newId }),
+    feeds: createEventFeeds(shared ?? undefined),
+    folders: createRunFolders({
+      dataDir: config.dataDir,
+      records,
+      isShared,
+      log,
+      ...(shared === null ? {} : { live: shared.live }),
+    }),
+    secrets: shared === null ? createRunSecrets(config.dataDir) : createSharedRunSecrets(records),
+    idempotency: createIdempotency({ records, isShared: shared !== null, locked: createKeyedLock(), newId }),
     skills,
     validators: createValidators(),
     engines,
@@ -136,7 +159,20 @@ export async function createServices({
     newId,
     accepting: () => state !== "stopping",
     log,
-  });
+  };
+  const runs = createRuns(
+    runContext,
+    shared === null
+      ? undefined
+      : {
+          ...shared,
+          stops: createStopRequests(records),
+          limits: config.limits,
+          maxQueueSize: config.capacity.maxQueueSize,
+          everyMs: config.leaseMs,
+          awayMs: config.leaseMs * 2,
+        },
+  );
   let cleanup: NodeJS.Timeout | undefined;
   let firstCleanup: NodeJS.Timeout | undefined;
   const dropExpired = () =>
@@ -206,10 +242,24 @@ export async function createServices({
         skillPackages.stop(),
       ]);
       capacity.stop();
+      await shared?.close();
       await records.close();
       await unlock();
     },
   };
+}
+
+/** What is shared with other servers beside the storage, if anything is. @throws Error when the storage is not shared, or Redis is silent */
+async function openShared(
+  { queue, leaseMs }: Config,
+  { node, isShared, ...parts }: { node: string | null; isShared: boolean; engines: string[]; log: Log },
+): Promise<OpenQueue | null> {
+  if (queue === null || node === null) return null;
+  if (!isShared)
+    throw new Error(
+      "The storage is this server's alone: with SKILL_RUNNER_QUEUE_URL, set SKILL_RUNNER_STORAGE to one that all servers share (redis://, postgres://, s3://).",
+    );
+  return openQueue({ ...queue, node, leaseMs, ...parts });
 }
 
 /** An adapter's words for what a run needs, in capacity's. */

@@ -64,11 +64,13 @@ async function moveFolders(
   const { records } = source.isShared ? source : target;
   const folders = createRunFolders({ dataDir, records, isShared: true, log });
   const runs = createRunStore(source.records);
+  const copies = createRunStore(target.records);
   let moved = 0;
   for (const day of await runs.days()) {
     for (const id of await runs.idsOfDay(day)) {
       const run = await runs.get(id);
-      await (source.isShared ? folders.here(run) : folders.keep(run));
+      if (source.isShared) await folders.here(run);
+      else await copies.write({ ...run, folder: await folders.keep(run) });
       moved += 1;
     }
   }

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -66,6 +67,17 @@ export interface HarnessOptions {
   noEngine?: boolean;
 }
 
+const { HARNESS_REDIS } = process.env;
+
+/** False where the server under test is one of several (tests/storage/as-a-node.ts): a few things hold for one alone. */
+export const isAlone = HARNESS_REDIS === undefined;
+
+function sharedSettings(): Record<string, string> {
+  if (isAlone) return {};
+  const url = `${HARNESS_REDIS}?prefix=${randomUUID()}`;
+  return { SKILL_RUNNER_STORAGE: url, SKILL_RUNNER_QUEUE_URL: url, SKILL_RUNNER_LEASE_SECONDS: "2" };
+}
+
 const bundledSkills = join(import.meta.dirname, "..", "skills");
 
 export async function startHarness(options: HarnessOptions = {}): Promise<Harness> {
@@ -88,6 +100,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       SKILL_RUNNER_CPU_FACTOR: "2",
       // The stand-in writes down what it was called with, and waits for cues, beside itself.
       SKILL_RUNNER_SANDBOX: "off",
+      ...sharedSettings(),
       ...environment,
     },
     folder,

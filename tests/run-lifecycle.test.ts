@@ -7,7 +7,7 @@ import getHistory from "../functions/v1/jobs/[request_id]/events/history.get.ts"
 import getJob from "../functions/v1/jobs/[request_id]/index.get.ts";
 import getLogs from "../functions/v1/jobs/[request_id]/logs/index.get.ts";
 import getResult from "../functions/v1/jobs/[request_id]/result.get.ts";
-import { type Harness, type HarnessOptions, plainPackage, startHarness } from "./harness.ts";
+import { type Harness, type HarnessOptions, isAlone, plainPackage, startHarness } from "./harness.ts";
 import { processesOf } from "./marked-processes.ts";
 import { answering, refused401, thread } from "./stand-in.ts";
 
@@ -279,51 +279,57 @@ describe("cancel", () => {
 });
 
 describe("the queue", () => {
-  test("counts a waiting job as queued, and refuses one too many before anything is written", async () => {
-    await start({
-      env: { SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: "1", SKILL_RUNNER_MAX_QUEUE_SIZE: "2" },
-      scenario: [{ lines: answering({ ok: true }), waitBefore: 1_000 }],
-    });
-    const send = () => harness.submit({ skill_id: "s", runtime_options: { no_cache: true } });
-    const first = await send();
-    while (
-      (await harness.call(getJob, { params: { request_id: first.body.request_id } })).body.status !==
-      "running"
-    )
-      await sleep(10);
-    const second = await send();
-    const third = await send();
-    const before = await readdir(join(harness.folder, "data", "state"), { recursive: true });
-    const refused = await send();
-    expect(refused).toMatchObject({ status: 429, body: { code: "QUEUE_FULL" } });
-    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
-    expect(await readdir(join(harness.folder, "data", "state"), { recursive: true })).toEqual(before);
-    expect(harness.services.capacity.describe()).toMatchObject({
-      running: 1,
-      queued: 2,
-      max_concurrent: 1,
-      max_queue_size: 2,
-    });
-    for (const job of [first, second, third])
-      expect((await harness.ended(job.body.request_id)).status).toBe("succeeded");
-    expect((await send()).status).toBe(200);
-  });
+  test.runIf(isAlone)(
+    "counts a waiting job as queued, and refuses one too many before anything is written",
+    async () => {
+      await start({
+        env: { SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: "1", SKILL_RUNNER_MAX_QUEUE_SIZE: "2" },
+        scenario: [{ lines: answering({ ok: true }), waitBefore: 1_000 }],
+      });
+      const send = () => harness.submit({ skill_id: "s", runtime_options: { no_cache: true } });
+      const first = await send();
+      while (
+        (await harness.call(getJob, { params: { request_id: first.body.request_id } })).body.status !==
+        "running"
+      )
+        await sleep(10);
+      const second = await send();
+      const third = await send();
+      const before = await readdir(join(harness.folder, "data", "state"), { recursive: true });
+      const refused = await send();
+      expect(refused).toMatchObject({ status: 429, body: { code: "QUEUE_FULL" } });
+      expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+      expect(await readdir(join(harness.folder, "data", "state"), { recursive: true })).toEqual(before);
+      expect(harness.services.capacity.describe()).toMatchObject({
+        running: 1,
+        queued: 2,
+        max_concurrent: 1,
+        max_queue_size: 2,
+      });
+      for (const job of [first, second, third])
+        expect((await harness.ended(job.body.request_id)).status).toBe("succeeded");
+      expect((await send()).status).toBe(200);
+    },
+  );
 
-  test("survives a restart; what was running and had not begun to work is begun again", async () => {
-    await start({
-      env: { SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: "1", SKILL_RUNNER_SHUTDOWN_GRACE_SECONDS: "0" },
-      scenario: [{ lines: answering({ ok: true }), waitBefore: 700 }],
-    });
-    const send = async () =>
-      (await harness.submit({ skill_id: "s", runtime_options: { no_cache: true } })).body.request_id;
-    const running = await send();
-    const queued = [await send(), await send()];
-    while ((await processesOf(running)).length === 0) await sleep(10);
-    await harness.restart();
-    expect(await harness.ended(running)).toMatchObject({ status: "succeeded", current_attempt: 2 });
-    for (const id of queued)
-      expect(await harness.ended(id)).toMatchObject({ status: "succeeded", recovery_state: "requeued" });
-  });
+  test.runIf(isAlone)(
+    "survives a restart; what was running and had not begun to work is begun again",
+    async () => {
+      await start({
+        env: { SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: "1", SKILL_RUNNER_SHUTDOWN_GRACE_SECONDS: "0" },
+        scenario: [{ lines: answering({ ok: true }), waitBefore: 700 }],
+      });
+      const send = async () =>
+        (await harness.submit({ skill_id: "s", runtime_options: { no_cache: true } })).body.request_id;
+      const running = await send();
+      const queued = [await send(), await send()];
+      while ((await processesOf(running)).length === 0) await sleep(10);
+      await harness.restart();
+      expect(await harness.ended(running)).toMatchObject({ status: "succeeded", current_attempt: 2 });
+      for (const id of queued)
+        expect(await harness.ended(id)).toMatchObject({ status: "succeeded", recovery_state: "requeued" });
+    },
+  );
 
   test("an agent whose tools are not heard is not begun again: it may have been at work", async () => {
     await start({ env: { SKILL_RUNNER_SHUTDOWN_GRACE_SECONDS: "0" } });

@@ -7,7 +7,7 @@ import getEvents from "../functions/v1/jobs/[request_id]/events/history.get.ts";
 import postImport from "../functions/v1/jobs/[request_id]/interaction/auth/import.post.ts";
 import getPending from "../functions/v1/jobs/[request_id]/interaction/pending.get.ts";
 import postReply from "../functions/v1/jobs/[request_id]/interaction/reply.post.ts";
-import { type Harness, plainPackage, startHarness } from "./harness.ts";
+import { type Harness, isAlone, plainPackage, startHarness } from "./harness.ts";
 import { processesOf } from "./marked-processes.ts";
 import { answering, refused401, type Scenario, thread } from "./stand-in.ts";
 
@@ -88,7 +88,7 @@ describe("a job whose agent is not logged in", () => {
     expect(await typesOf(id)).toContain("auth.failed");
   });
 
-  test("waits over a restart, and can be canceled", async () => {
+  test.runIf(isAlone)("waits over a restart, and can be canceled", async () => {
     await start([refused]);
     const id = await submit();
     await harness.reaches(id, "waiting_auth");

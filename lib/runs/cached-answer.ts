@@ -43,11 +43,10 @@ export async function createAnswered(
     updated_at: now,
     finished_at: now,
   };
-  const progress = await openRunProgress(context, answered);
+  const progress = await openRunProgress(context, run);
   for (const event of describeStep(answered, run.status)) progress.tell(event);
   await progress.close();
-  await context.folders.keep(answered);
-  await context.store.create(answered);
+  await context.store.create({ ...answered, folder: await context.folders.keep(answered) });
 }
 
 /**

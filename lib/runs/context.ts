@@ -39,6 +39,8 @@ export interface RunSettings {
 /** The parts that the life of a run is made of. Built once, in `runtime/services.ts`. */
 export interface RunContext {
   dataDir: string;
+  /** This server's name among several that share their work; null where there is one. */
+  node: string | null;
   npmPrefix: string;
   /** The server's own environment, from which agents get an allow list. */
   serverEnvironment: Readonly<Record<string, string | undefined>>;

@@ -1,9 +1,17 @@
+import { FenceHeld, type LiveLog, type RunChannel } from "../queue/index.ts";
 import type { WrittenLine } from "./event-log.ts";
+import { RunTaken } from "./run-store.ts";
 
 /** Tells those who follow a run's log what was just written to it. */
 export interface EventFeeds {
+  /**
+   * Says that this server writes the log of a run from now on, where several could.
+   * @param fence greater than that of whoever wrote it before
+   * @returns takes it back
+   */
+  claim(runId: string, fence: number): Promise<() => void>;
   /** Lines that are in the file now, in order. */
-  publish(runId: string, lines: readonly WrittenLine[]): void;
+  publish(runId: string, lines: readonly WrittenLine[], fence: number): void;
   /** @param signal its abort ends the follower's wait */
   join(runId: string, signal: AbortSignal): Membership;
   /** Sends everybody away who follows a run, as it was deleted; without an id everybody, for good. */
@@ -40,8 +48,19 @@ interface Feed {
   bytes: number;
 }
 
-/** Feeds live while somebody follows: a run nobody looks at costs nothing. */
-export function createEventFeeds(): EventFeeds {
+/** Where feeds of several servers meet. */
+export interface OtherFeeds {
+  live: LiveLog;
+  channel: RunChannel;
+}
+
+/**
+ * Feeds live while somebody follows: a run nobody looks at costs nothing.
+ * @param others there are other servers, whose runs are followed here and the other way round
+ */
+export function createEventFeeds(others?: OtherFeeds): EventFeeds {
+  /** How often a run is held here. */
+  const ours = new Map<string, number>();
   const feeds = new Map<string, Feed>();
   let closed = false;
 
@@ -62,13 +81,37 @@ export function createEventFeeds(): EventFeeds {
     if (dropped > 0) feed.lines.splice(0, dropped);
   }
 
+  // What is told elsewhere is read from the log: what the feed remembers ends before it.
+  function nudge(runId: string, feed: Feed): void {
+    if (ours.has(runId)) return;
+    feed.lines = [];
+    feed.bytes = 0;
+    wake(feed);
+  }
+
   function wake(feed: Feed): void {
     feed.version += 1;
     for (const wait of feed.followers) wait.end(true);
   }
 
   return {
-    publish(runId, lines) {
+    async claim(runId, fence) {
+      if (others === undefined) return () => undefined;
+      await others.live.claim(runId, fence).catch((error: unknown) => {
+        throw error instanceof FenceHeld ? new RunTaken() : error;
+      });
+      ours.set(runId, (ours.get(runId) ?? 0) + 1);
+      return () => {
+        const left = (ours.get(runId) ?? 1) - 1;
+        if (left === 0) ours.delete(runId);
+        else ours.set(runId, left);
+      };
+    },
+    publish(runId, lines, fence) {
+      if (others !== undefined) {
+        others.live.append(runId, fence, lines);
+        if (lines.some(({ last }) => last)) others.live.end(runId, fence);
+      }
       const feed = feeds.get(runId);
       if (feed === undefined) return;
       remember(feed, lines);
@@ -86,6 +129,7 @@ export function createEventFeeds(): EventFeeds {
       feeds.set(runId, feed);
       const wait = createWait(signal);
       feed.followers.add(wait);
+      const unlisten = others?.channel.listen(runId, () => nudge(runId, feed));
       return {
         get version() {
           return feed.version;
@@ -102,6 +146,7 @@ export function createEventFeeds(): EventFeeds {
             ? Promise.resolve(true)
             : wait.begin(ms),
         leave() {
+          unlisten?.();
           wait.close();
           feed.followers.delete(wait);
           if (feed.followers.size === 0 && feeds.get(runId) === feed) feeds.delete(runId);

@@ -9,6 +9,8 @@ export interface EventReader {
   next(maxBytes: number): Promise<WrittenLine[]>;
   /** Goes on behind a line that came from elsewhere. */
   skipTo(line: WrittenLine): void;
+  /** Looks at the path anew: another file with the same beginning may lie there by now. */
+  reopen(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -49,6 +51,11 @@ export function createEventReader(path: string): EventReader {
     skipTo(line) {
       seq = line.seq;
       offset = line.end;
+    },
+    async reopen() {
+      const before = file;
+      file = null;
+      await before?.close();
     },
     async close() {
       closed = true;

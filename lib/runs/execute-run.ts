@@ -66,6 +66,7 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
     cli_version: installation.version,
     skill_hash: skill.hash,
     session_id: run.resume?.session_id ?? null,
+    session_in_folder: installation.jailed,
   });
   if (run.attempt === 1) warnOfSandbox(context, progress, installation);
 

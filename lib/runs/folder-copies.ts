@@ -14,8 +14,8 @@ export function holdsBytes(key: string): boolean {
 /** Bytes of a copy that one record of the storage holds. */
 const pieceBytes = 4 * 1024 * 1024;
 
-/** What the storage says of the copy of a run's folder; its pieces lie beside it. */
-const folderCopy = z.object({
+/** The copy of a run's folder, as the run's record names it. */
+export const folderCopy = z.object({
   /** Begins with the revision of the run that it was made at; no two copies have the same. */
   id: z.string(),
   pieces: z.int(),
@@ -23,13 +23,14 @@ const folderCopy = z.object({
 });
 export type FolderCopy = z.infer<typeof folderCopy>;
 
-/** The copies of runs' folders in a storage: one of each run counts, the others are on their way in or out. */
+/** The copies of runs' folders in a storage: the one that a run's record names counts, the others are on their way in or out. */
 export interface FolderCopies {
-  find(runId: string): Promise<FolderCopy | null>;
   /** @throws Error when a piece is missing, as a newer copy took its place, or it is not what was written */
   read(runId: string, copy: FolderCopy): AsyncIterable<Uint8Array>;
-  /** Writes a copy beside the one that counts. It counts when it is there as a whole. */
+  /** Writes a copy beside the one that counts. */
   write(runId: string, revision: number, bytes: AsyncIterable<Uint8Array>): Promise<FolderCopy>;
+  /** Removes copies that the one which counts by now has replaced; never those of later steps. */
+  tidy(runId: string, revision: number, counts: FolderCopy): Promise<void>;
   drop(runId: string): Promise<void>;
 }
 
@@ -38,7 +39,6 @@ export function createFolderCopies(records: RecordStore): FolderCopies {
   const pieceOf = (runId: string, id: string, n: number) =>
     `${baseOf(runId)}:${id}:${String(n).padStart(6, "0")}`;
   return {
-    find: async (runId) => folderCopy.safeParse(await records.read(`${baseOf(runId)}:copy`)).data ?? null,
     async *read(runId, { id, pieces, sha256 }) {
       const hash = createHash("sha256");
       for (let n = 0; n < pieces; n++) {
@@ -59,14 +59,19 @@ export function createFolderCopies(records: RecordStore): FolderCopies {
         await records.writeBytes(pieceOf(runId, id, pieces), bytes);
         pieces += 1;
       }
-      const copy: FolderCopy = { id, pieces, sha256: hash.digest("hex") };
-      await records.write(`${baseOf(runId)}:copy`, copy);
+      return { id, pieces, sha256: hash.digest("hex") };
+    },
+    async tidy(runId, revision, counts) {
       for (const name of await records.children(baseOf(runId)))
-        if (name !== "copy" && name !== id) await records.clear(`${baseOf(runId)}:${name}`);
-      return copy;
+        if (name !== counts.id && revisionOf(name) <= revision)
+          await records.clear(`${baseOf(runId)}:${name}`);
     },
     drop: (runId) => records.clear(baseOf(runId)),
   };
+}
+
+function revisionOf(copyId: string): number {
+  return Number.parseInt(copyId.slice(1), 10);
 }
 
 /** The same bytes in pieces of one size; the last one may be smaller. */

@@ -62,7 +62,12 @@ export async function follow(
         }
         if (fresh === null) {
           // Asked before the file is read: a run that has ended by now has told its end by now.
-          const ended = feed.over || isTerminal((await store.get(id).catch(() => null))?.status ?? "failed");
+          const run = await store.get(id).catch(() => null);
+          const ended = feed.over || isTerminal(run?.status ?? "failed");
+          if (run !== null && store.isShared) {
+            await folders.here(run);
+            await reader.reopen();
+          }
           const lines = await fromFile();
           if (lines.length > 0) return take(lines);
           if (ended) break;

@@ -9,7 +9,7 @@ test("a job that cannot be read for the moment is not made again, and keeps its 
   let ids = 0;
   const newId = () => `job-${++ids}`;
   const records = createRecordStore(memoryDriver());
-  const idempotency = createIdempotency({ records, locked: createKeyedLock(), newId });
+  const idempotency = createIdempotency({ isShared: false, records, locked: createKeyedLock(), newId });
   const made: string[] = [];
   let readable = true;
   const store = {

@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { RunnerError } from "../errors.ts";
 import type { RecordStore } from "../storage/index.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
+import type { RunRecord } from "./record.ts";
 import { canonicalJson } from "./result-cache.ts";
-import { nullIfGone, type RunStore } from "./run-store.ts";
+import { nullIfGone, type RunStore, RunTaken } from "./run-store.ts";
 import { sha256 } from "./sha256.ts";
 import type { Accepted } from "./submit.ts";
 
@@ -29,13 +31,23 @@ const row = z.object({ fingerprint: z.string(), request_id: z.string(), created_
 
 const keptMs = 24 * 3_600_000;
 
-/** @param parts.newId makes the ids of jobs */
+/** Milliseconds for which another server is trusted to be making the job of a key that it has taken. */
+const makingMs = 10_000;
+const lookAgainMs = 100;
+
+/**
+ * @param parts.newId makes the ids of jobs
+ * @param parts.isShared other servers take keys on the same storage
+ */
 export function createIdempotency(parts: {
   records: RecordStore;
+  isShared: boolean;
   locked: KeyedLock;
   newId(): string;
 }): Idempotency {
-  const { records, locked, newId } = parts;
+  const { records, isShared, locked, newId } = parts;
+  const isBeingMade = ({ created_at }: z.infer<typeof row>) =>
+    isShared && Date.now() - Date.parse(created_at) < makingMs;
   const readRow = async (at: string) => row.safeParse(await records.read(at)).data ?? null;
   return {
     once(key, request, store, make) {
@@ -43,28 +55,36 @@ export function createIdempotency(parts: {
       const at = `idempotency:${hash.slice(0, 2)}:${hash}`;
       const fingerprint = sha256(canonicalJson(request));
       return locked(at, async () => {
-        const known = await readRow(at);
-        // Its job may be gone, or a crash have come before it was made: then the key is free.
-        const run = known === null ? null : await store.get(known.request_id).catch(nullIfGone);
-        if (known !== null && run !== null) {
-          if (known.fingerprint !== fingerprint) {
+        for (;;) {
+          const known = await readRow(at);
+          // Its job may be gone, or a crash have come before it was made: then the key is free.
+          const run = known === null ? null : await store.get(known.request_id).catch(nullIfGone);
+          if (known !== null && known.fingerprint !== fingerprint && (run !== null || isBeingMade(known))) {
             throw new RunnerError(
               "IDEMPOTENCY_KEY_REUSED",
               "This Idempotency-Key was used for another request. Take a new key for a new job.",
             );
           }
-          const { request_id, cache_hit, needs_upload } = run;
-          // As it was answered then: that a job's files made it a cache hit is the upload's answer, not this one's.
-          if (needs_upload) return { request_id, cache_hit: false, status: null };
-          return { request_id, cache_hit, status: cache_hit ? "succeeded" : "queued" };
-        }
-        const request_id = newId();
-        await records.write(at, { fingerprint, request_id, created_at: new Date().toISOString() });
-        try {
-          return await make(request_id);
-        } catch (error) {
-          await records.remove(at).catch(() => undefined);
-          throw error;
+          if (run !== null) return answeredBefore(run);
+          if (known !== null && isBeingMade(known)) {
+            await sleep(lookAgainMs);
+            continue;
+          }
+          // Whoever was slow to make it makes the same one: it exists once.
+          const request_id = isShared && known !== null ? known.request_id : newId();
+          const taken = { fingerprint, request_id, created_at: new Date().toISOString() };
+          if (!isShared) await records.write(at, taken);
+          else if (!(await records.change([{ key: at, from: known, to: taken }]))) continue;
+          try {
+            return await make(taken.request_id);
+          } catch (error) {
+            if (error instanceof RunTaken) continue;
+            await (isShared
+              ? records.change([{ key: at, from: taken, to: null }])
+              : records.remove(at)
+            ).catch(() => undefined);
+            throw error;
+          }
         }
       });
     },
@@ -82,4 +102,10 @@ export function createIdempotency(parts: {
       }
     },
   };
+}
+
+/** As it was answered then: that a job's files made it a cache hit is the upload's answer, not this one's. */
+function answeredBefore({ request_id, cache_hit, needs_upload }: RunRecord): Accepted {
+  if (needs_upload) return { request_id, cache_hit: false, status: null };
+  return { request_id, cache_hit, status: cache_hit ? "succeeded" : "queued" };
 }

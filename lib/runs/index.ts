@@ -12,9 +12,11 @@ export { resources, runError, runWarning, usage } from "./record.ts";
 export { createResultCache } from "./result-cache.ts";
 export { createRunFolders } from "./run-folders.ts";
 export { runResult } from "./run-result.ts";
-export { createRunSecrets } from "./run-secrets.ts";
+export { createRunSecrets, createSharedRunSecrets } from "./run-secrets.ts";
 export { createRunStore } from "./run-store.ts";
 export { createRuns, type Runs } from "./runs.ts";
+export { createSharedRunStore } from "./shared-run-store.ts";
+export { createStopRequests } from "./stop-requests.ts";
 
 export { isTerminal, runStatus } from "./transitions.ts";
 export type { UploadedArchives, UploadLimits } from "./upload.ts";

@@ -70,6 +70,7 @@ export function stopError(reason: unknown, engine: string): RunError {
     case "stalled":
       return { code: "AGENT_STALLED", message: reason.message };
     case "shutdown":
+    case "lost":
       return { code: "ORCHESTRATOR_RESTART_INTERRUPTED", message: reason.message };
     case "auth":
       return {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { pendingAuth } from "./auth-challenge.ts";
+import { folderCopy } from "./folder-copies.ts";
 import { pendingInteraction, replyFile } from "./interaction.ts";
 import { runtimeOptions } from "./options.ts";
 import { runStatus } from "./transitions.ts";
@@ -111,6 +112,19 @@ export const runRecord = z.object({
   crashes: z.int().default(0),
   /** The first turn of each attempt. */
   first_turns: z.array(z.int()).default([]),
+  /** How often the record was stored, where several servers store it, and by whom the last time: who builds on older ground is refused. */
+  edition: z.int().default(0),
+  holder: z.string().nullable().default(null),
+  /** The server that carried out the last attempt, where there are several. */
+  node: z.string().nullable().default(null),
+  /** The queue's job that it was carried out for. */
+  job: z.string().nullable().default(null),
+  /** The agent of this attempt was heard to work. Records of older versions say so by being stored while running. */
+  worked: z.boolean().default(true),
+  /** The agent's session lies in the run's folder, so that any server can go on with it. */
+  session_in_folder: z.boolean().default(false),
+  /** The copy of the run's folder in the storage that belongs to this record. */
+  folder: folderCopy.nullable().default(null),
 });
 export type RunRecord = z.infer<typeof runRecord>;
 
@@ -145,4 +159,11 @@ export const untouched = {
   replies: [],
   crashes: 0,
   first_turns: [],
+  edition: 0,
+  holder: null,
+  node: null,
+  job: null,
+  worked: false,
+  session_in_folder: false,
+  folder: null,
 } satisfies Partial<RunRecord>;

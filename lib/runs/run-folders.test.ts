@@ -6,7 +6,8 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { createRecordStore, memoryDriver, type RecordStore } from "../storage/index.ts";
 import { runPaths } from "./paths.ts";
 import { recordOf } from "./record.test-support.ts";
-import { createRunFolders } from "./run-folders.ts";
+import type { RunRecord } from "./record.ts";
+import { createRunFolders, type RunFolders } from "./run-folders.ts";
 
 let root: string;
 let records: RecordStore;
@@ -34,22 +35,31 @@ function serverCalled(name: string, on: RecordStore = records) {
 
 const atRevision = (revision: number, id = ulid()) => ({ ...recordOf("queued", id), revision });
 
+/** The run with a copy of its folder, as its record names it. */
+const kept = async (folders: RunFolders, run: RunRecord): Promise<RunRecord> => {
+  const stored = { ...run, folder: await folders.keep(run) };
+  await folders.tidy(stored);
+  return stored;
+};
+
 test("a server has the files of a run as of its last step, fetches them once, and drops them", async () => {
   const [one, two] = [serverCalled("one"), serverCalled("two")];
   const run = atRevision(1);
   const { request_id: id } = run;
   await one.write(id, "first");
-  await one.folders.keep(run);
+  const stored = await kept(one.folders, run);
   expect(await two.read(id)).toBeNull();
-  await Promise.all([two.folders.here(run), two.folders.here(run)]);
+  await Promise.all([two.folders.here(stored), two.folders.here(stored)]);
   expect(await two.read(id)).toBe("first");
   // What lies there by now is its own: asking for the same step does not fetch again.
   await two.write(id, "second");
-  await two.folders.here(run);
+  await two.folders.here(stored);
   expect(await two.read(id)).toBe("second");
-  await two.folders.keep({ ...run, revision: 2 });
-  await one.folders.here({ ...run, revision: 2 });
+  await one.folders.here(await kept(two.folders, { ...run, revision: 2 }));
   expect(await one.read(id)).toBe("second");
+  // Of the two steps, the copy of the last one is left.
+  const [day = ""] = await records.children("folders");
+  expect(await records.children(`folders:${day}:${id}`)).toHaveLength(1);
   await one.folders.drop(id);
   expect(await records.children("folders")).toEqual([]);
 });
@@ -59,13 +69,11 @@ test("nothing takes the place of a folder that somebody works in", async () => {
   const run = atRevision(1);
   const { request_id: id } = run;
   await one.write(id, "copied");
-  await one.folders.keep(run);
-  await two.folders.keep(run);
-  await two.write(id, "at work");
-  const { release } = await one.folders.hold(run);
+  const stored = await kept(one.folders, run);
+  await two.write(id, "elsewhere");
+  const { release } = await one.folders.hold(stored);
   await one.write(id, "at work");
-  await two.folders.keep({ ...run, revision: 2 });
-  await one.folders.here({ ...run, revision: 2 });
+  await one.folders.here(await kept(two.folders, { ...run, revision: 2 }));
   expect(await one.read(id)).toBe("at work");
   release();
 });
@@ -84,10 +92,50 @@ test("a copy that is cut off by a crash leaves the one before whole", async () =
   const { request_id: id } = run;
   const one = serverCalled("one", failing);
   await one.write(id, "first");
-  await one.folders.keep(run);
+  const stored = await kept(one.folders, run);
   await one.write(id, "second");
   await expect(one.folders.keep(run)).rejects.toThrow("gone");
   const two = serverCalled("two");
-  await two.folders.here(run);
+  await two.folders.here(stored);
   expect(await two.read(id)).toBe("first");
+});
+
+test("of two servers that make the same step, the one whose record was stored has its copy kept", async () => {
+  const [one, two] = [serverCalled("one"), serverCalled("two")];
+  const run = atRevision(1);
+  const { request_id: id } = run;
+  await one.write(id, "won");
+  await two.write(id, "lost");
+  const won = { ...run, folder: await one.folders.keep(run) };
+  await two.folders.keep(run);
+  await one.folders.tidy(won);
+  const three = serverCalled("three");
+  await three.folders.here(won);
+  expect(await three.read(id)).toBe("won");
+});
+
+test("a copy that a later step has made meanwhile is not tidied away", async () => {
+  const [one, two] = [serverCalled("one"), serverCalled("two")];
+  const run = atRevision(1);
+  const { request_id: id } = run;
+  await one.write(id, "first");
+  const first = { ...run, folder: await one.folders.keep(run) };
+  await two.folders.here(first);
+  await two.write(id, "second");
+  const second = { ...run, revision: 2, folder: await two.folders.keep({ ...run, revision: 2 }) };
+  await one.folders.tidy(first);
+  await one.folders.here(second);
+  expect(await one.read(id)).toBe("second");
+});
+
+test("a server that was killed before it told the step which it had stored tells it when its log is asked for", async () => {
+  const one = serverCalled("one");
+  const run = { ...atRevision(1), trigger: "interaction.reply.accepted" };
+  const { request_id: id } = run;
+  await one.write(id, "mine");
+  const stored = await kept(one.folders, run);
+  const back = serverCalled("one");
+  const { events } = await back.folders.here(stored);
+  expect(await readFile(events, "utf8")).toContain('"to":"queued"');
+  expect(await back.read(id)).toBe("mine");
 });

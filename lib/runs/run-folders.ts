@@ -2,16 +2,20 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
 import { packFolder, unpackFolder } from "../archives/index.ts";
 import { parseJson } from "../json.ts";
+import type { LiveLog } from "../queue/index.ts";
 import { type RecordStore, replaceFile, syncFiles } from "../storage/index.ts";
 import { catchUpLog } from "./catch-up-log.ts";
 import type { Log } from "./context.ts";
 import { createFolderCopies, type FolderCopy } from "./folder-copies.ts";
+import { createLogTails } from "./log-tails.ts";
 import { type RunPaths, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
+import { isTerminal } from "./transitions.ts";
 
 /**
  * The folders of runs, on a disk that may not last. Where the storage outlives the machine, a copy of a run's folder goes
@@ -19,8 +23,13 @@ import type { RunRecord } from "./record.ts";
  * on the same disk, there is nothing to do.
  */
 export interface RunFolders {
-  /** Puts a copy of a run's folder, as it is now, into the storage. @param run as its record will be */
-  keep(run: RunRecord): Promise<void>;
+  /**
+   * Puts a copy of a run's folder, as it is now, into the storage. @param run as its record will be
+   * @returns what its record is to name, or null when there is nothing to copy
+   */
+  keep(run: RunRecord): Promise<FolderCopy | null>;
+  /** Says that the record which names this step's copy is stored: what it has replaced is removed. */
+  tidy(run: RunRecord): Promise<void>;
   /** Where the files of a run lie, once they are here as they were at its last step. */
   here(run: RunRecord): Promise<RunPaths>;
   /** The same, for whoever works in the folder: nothing takes its place until it is let go of. */
@@ -30,6 +39,8 @@ export interface RunFolders {
 }
 
 const rememberedRuns = 10_000;
+/** Milliseconds for which a reader waits until a run that has ended is let go of. */
+const releasePatienceMs = 5_000;
 
 /** In the run's folder: which copy it was made from, or has been made to. */
 export const markFile = ".kept.json";
@@ -45,13 +56,16 @@ export function createRunFolders(parts: {
   dataDir: string;
   records: RecordStore;
   isShared: boolean;
+  /** Where other servers tell what their runs do, if there are any. */
+  live?: Pick<LiveLog, "after">;
   log: Pick<Log, "warn">;
 }): RunFolders {
-  const { dataDir, records, isShared, log } = parts;
+  const { dataDir, records, isShared, live, log } = parts;
   const pathsOf = (id: string) => runPaths(dataDir, id);
   if (!isShared) {
     return {
-      keep: async () => undefined,
+      keep: async () => null,
+      tidy: async () => undefined,
       here: async ({ request_id }) => pathsOf(request_id),
       hold: async ({ request_id }) => ({ paths: pathsOf(request_id), release() {} }),
       drop: async () => undefined,
@@ -61,19 +75,13 @@ export function createRunFolders(parts: {
   /** The revision up to which a run's folder is known to be here. */
   const known = new LRUCache<string, number>({ max: rememberedRuns });
   const fetching = new Map<string, Promise<void>>();
-  /** How many work in a run's folder. */
-  const holders = new Map<string, number>();
+  /** Who works in a run's folder. */
+  const holders = new Map<string, Holder>();
 
-  async function fetch(run: RunRecord, paths: RunPaths, tries = 3): Promise<void> {
-    const copy = await copies.find(run.request_id);
-    if (copy === null || (await markOf(paths)) === copy.id || holders.has(run.request_id)) return;
-    try {
-      await replaceBy(copy, run, paths);
-    } catch (error) {
-      // A newer copy may have taken its place meanwhile.
-      if (tries === 1) throw error;
-      await fetch(run, paths, tries - 1);
-    }
+  async function fetch(run: RunRecord, paths: RunPaths): Promise<void> {
+    const copy = run.folder;
+    if (copy === null || holders.has(run.request_id)) return;
+    if ((await markOf(paths)) !== copy.id) await replaceBy(copy, run, paths);
   }
 
   // Whole or not at all: it takes its place in one step, and then it lies on the disk.
@@ -95,14 +103,38 @@ export function createRunFolders(parts: {
     }
   }
 
-  async function here(run: RunRecord): Promise<RunPaths> {
+  const tails = live === undefined ? null : createLogTails(live);
+
+  async function arrive(run: RunRecord, paths: RunPaths): Promise<void> {
     const { request_id: id, revision } = run;
+    const isNews = (known.get(id) ?? -1) < revision;
+    if (isNews) await fetch(run, paths);
+    // What another server has told since, of a run that goes on.
+    if (!isTerminal(run.status)) await tails?.(id, paths.events, () => holders.has(id));
+    if (!isNews || holders.has(id)) return;
+    // A server that was killed between a step and its telling: no copy brings that.
+    await catchUpLog(paths.events, run);
+    known.set(id, revision);
+  }
+
+  async function here(run: RunRecord): Promise<RunPaths> {
+    const { request_id: id } = run;
     const paths = pathsOf(id);
-    if ((known.get(id) ?? -1) >= revision) return paths;
-    const arrival = fetching.get(id) ?? fetch(run, paths).finally(() => fetching.delete(id));
+    const holder = holders.get(id);
+    if (holder !== undefined) {
+      // Its end is stored a moment before it is told.
+      if (isTerminal(run.status))
+        await Promise.race([holder.released, sleep(releasePatienceMs, undefined, { ref: false })]);
+      return paths;
+    }
+    const isAllHere = (known.get(id) ?? -1) >= run.revision && (tails === null || isTerminal(run.status));
+    if (isAllHere) return paths;
+    const arrival = (fetching.get(id) ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(() => arrive(run, paths))
+      .finally(() => fetching.get(id) === arrival && fetching.delete(id));
     fetching.set(id, arrival);
     await arrival;
-    known.set(id, revision);
     return paths;
   }
 
@@ -110,29 +142,39 @@ export function createRunFolders(parts: {
     async keep(run) {
       const { request_id: id, revision } = run;
       const { root } = pathsOf(id);
-      if (!existsSync(root)) return;
+      if (!existsSync(root)) return null;
       const missing: string[] = [];
       const packed = await packFolder(root, { keeps, onLeftOut: (path) => missing.push(path) });
       const copy = await copies.write(id, revision, packed);
       await replaceFile(join(root, markFile), JSON.stringify({ id: copy.id }), { durable: false });
-      known.set(id, revision);
       if (missing.length > 0)
         log.warn(
           { run: id, files: missing.slice(0, 20), count: missing.length },
           "files of a job that cannot be read, or are links that lead elsewhere, are not in its copy in the storage",
         );
+      return copy;
+    },
+    async tidy(run) {
+      const { request_id: id, revision, folder } = run;
+      // Not before: of two servers that make the same step, one has a copy that does not count.
+      known.set(id, revision);
+      if (folder !== null) await copies.tidy(id, revision, folder);
     },
     here,
     async hold(run) {
       const { request_id: id } = run;
       const paths = await here(run);
-      holders.set(id, (holders.get(id) ?? 0) + 1);
+      while (fetching.has(id)) await fetching.get(id)?.catch(() => undefined);
+      const holder = holders.get(id) ?? newHolder();
+      holder.count += 1;
+      holders.set(id, holder);
       return {
         paths,
         release() {
-          const left = (holders.get(id) ?? 1) - 1;
-          if (left === 0) holders.delete(id);
-          else holders.set(id, left);
+          holder.count -= 1;
+          if (holder.count > 0) return;
+          holders.delete(id);
+          holder.release();
         },
       };
     },
@@ -142,6 +184,22 @@ export function createRunFolders(parts: {
       await copies.drop(id);
     },
   };
+}
+
+/** Everybody who works in one run's folder. */
+interface Holder {
+  count: number;
+  /** Resolves when nobody does any more. */
+  released: Promise<void>;
+  release(): void;
+}
+
+function newHolder(): Holder {
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  return { count: 0, released, release };
 }
 
 function keeps(path: string): boolean {

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mediumFailure } from "../storage/index.ts";
 import { allDone } from "./all-done.ts";
@@ -64,6 +65,8 @@ const eventsCut = {
 /** A step on its way: what it makes of the run, and how far it has come. */
 interface Step {
   run: RunRecord;
+  /** Its files are in the storage. */
+  kept: boolean;
   stored: boolean;
   told: boolean;
 }
@@ -74,11 +77,23 @@ export async function openRunProgress(
   { store, feeds, folders, accepting, log }: ProgressParts,
   record: RunRecord,
 ): Promise<RunProgress> {
-  let run = record;
+  // Who stores it from here on is known by this name to a storage that others write to as well.
+  let run = store.isShared ? { ...record, holder: randomUUID() } : record;
   const { request_id: runId, engine } = run;
-  const { paths, release } = await folders.hold(run);
+  let step: Step | null = null;
+  // Before the log is looked at: what whoever held the run before tells from now on is not heard.
+  const fence = run.revision + 2;
+  const disclaim = await feeds.claim(runId, fence);
+  const { paths, release: letGo } = await folders.hold(run).catch((error: unknown) => {
+    disclaim();
+    throw error;
+  });
+  const release = () => {
+    letGo();
+    disclaim();
+  };
   const events: EventLog = await openEventLog(paths.events, { runId, engine }, (lines) =>
-    feeds.publish(runId, lines),
+    feeds.publish(runId, lines, Math.max(fence, (step?.run ?? run).revision + 1)),
   ).catch((error: unknown) => {
     release();
     throw error;
@@ -101,7 +116,12 @@ export async function openRunProgress(
       }
     }
   };
-  let step: Step | null = null;
+  const tidied = (stored: RunRecord) =>
+    folders
+      .tidy(stored)
+      .catch((error: unknown) =>
+        log.warn({ err: error, run: runId }, "copies of a job that are of no use stay"),
+      );
   let jotting: Promise<void> | null = null;
   return {
     get run() {
@@ -122,6 +142,7 @@ export async function openRunProgress(
       return jotting !== null;
     },
     jot() {
+      run = { ...run, worked: true };
       const latest = run;
       const write = () => store.jot(latest).catch(() => undefined);
       jotting = jotting === null ? write() : jotting.then(write);
@@ -129,16 +150,22 @@ export async function openRunProgress(
     },
     async become(status, trigger, fields = {}, { alongside, whenStored } = {}) {
       if (step !== null && step.run.status !== status) step = null;
-      step ??= { run: nextOf(run, status, trigger, fields), stored: false, told: false };
+      step ??= { run: nextOf(run, status, trigger, fields), kept: false, stored: false, told: false };
       // What the agent said before is in the log by the time that the record says it is over.
       await Promise.all([events.flushed(), jotting]);
       // The record first: a step that was told was stored. Only the step to running is told alone, as it comes with every
       // run and need not cost a trip to the disk. After a crash, recovery completes whichever is behind.
-      if (!step.stored && status !== "running") {
-        // Before the record: who sees the step, wherever, finds the files that belong to it.
-        await folders.keep(step.run);
+      if (!step.stored && (status !== "running" || store.isShared)) {
+        // Before the record, which names it: who sees the step, wherever, finds the files that belong to it.
+        if (!step.kept && status !== "running") {
+          const folder = await folders.keep(step.run);
+          if (folder !== null) step.run = { ...step.run, folder };
+        }
+        // Once: a record that was stored though it did not seem so names this copy.
+        step.kept = true;
         await allDone([store.write(step.run), alongside?.()]);
         await whenStored?.();
+        if (status !== "running") await tidied(step.run);
       }
       step.stored = true;
       if (!step.told) {

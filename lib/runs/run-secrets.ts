@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { replaceFile } from "../storage/index.ts";
+import { type RecordStore, replaceFile } from "../storage/index.ts";
+import { bucketOf } from "./paths.ts";
 
 const environment = z.record(z.string(), z.string());
 
@@ -40,3 +41,17 @@ export function createRunSecrets(dataDir: string) {
   };
 }
 export type RunSecrets = ReturnType<typeof createRunSecrets>;
+
+/** The same in a storage that several servers share: who may read it may read these. */
+export function createSharedRunSecrets(records: RecordStore): RunSecrets {
+  const keyOf = (runId: string) => `secrets:${bucketOf(runId).day}:${runId}`;
+  return {
+    async keep(runId, env) {
+      if (env !== undefined && Object.keys(env).length > 0) await records.write(keyOf(runId), env);
+    },
+    read: async (runId) => environment.parse((await records.read(keyOf(runId))) ?? {}),
+    // A run may be on its way to exist on another server: what is left over goes with its day.
+    forgetAllBut: async () => undefined,
+    forget: (runId) => records.remove(keyOf(runId)),
+  };
+}

@@ -2,8 +2,9 @@ import { LRUCache } from "lru-cache";
 import { RunnerError } from "../errors.ts";
 import type { RecordStore } from "../storage/index.ts";
 import { allDone } from "./all-done.ts";
-import { bucketOf, isRunId } from "./paths.ts";
+import { isRunId } from "./paths.ts";
 import { type RunRecord, runRecord } from "./record.ts";
+import { createRunIndex } from "./run-index.ts";
 import { isTerminal } from "./transitions.ts";
 
 export interface RunFilter {
@@ -18,20 +19,20 @@ export interface RunPage {
   next: string | null;
 }
 
-/**
- * The records of all runs. One process writes; a record in memory is the record on disk.
- *
- * A run that has not ended lies at `active:<id>`, one that has ended at `runs:<day>:<slot>:<id>`, for good: so what is
- * unfinished is found in one place, and a run that is accepted costs one durable write.
- */
+/** The records of all runs. */
 export interface RunStore {
+  /** Other servers write here, too: every step is stored before it is told, and none counts that was made on old ground. */
+  readonly isShared: boolean;
   /** Makes a run exist. Durable when it resolves. */
   create(run: RunRecord): Promise<void>;
   /** The record, if it need not be read from the disk. */
   inMemory(id: string): RunRecord | undefined;
   /** @throws RunnerError JOB_NOT_FOUND */
   get(id: string): Promise<RunRecord>;
-  /** Makes a new record of a run durable. Readers do not see it before `show`. */
+  /**
+   * Makes a new record of a run durable. Readers do not see it before `show`.
+   * @throws RunTaken when somebody else has taken the run in hand since (on a shared store)
+   */
   write(run: RunRecord): Promise<void>;
   /** Stores a record so that a `kill -9` does not lose it; a power cut may. Readers do not see it before `show`. */
   jot(run: RunRecord): Promise<void>;
@@ -52,10 +53,8 @@ export interface RunStore {
 }
 
 const recordsInMemory = 2_000;
-/** Records one page looks at before it gives back what it has: a filter that matches nothing must not read them all. */
-const scanBound = 2_000;
-const readAtOnce = 16;
 
+/** For one process: a record in memory is the record on disk, and a run that is accepted costs one durable write. */
 export function createRunStore(records: RecordStore): RunStore {
   const recent = new LRUCache<string, RunRecord>({ max: recordsInMemory });
   /** Removed a short while ago. */
@@ -68,13 +67,6 @@ export function createRunStore(records: RecordStore): RunStore {
     if (isTerminal(run.status)) recent.set(run.request_id, run);
     else living.set(run.request_id, run);
   };
-  const endedKey = (id: string) => {
-    const { day, slot } = bucketOf(id);
-    return `runs:${day}:${slot}:${id}`;
-  };
-  const activeKey = (id: string) => `active:${id}`;
-  const keyOf = (run: RunRecord) =>
-    isTerminal(run.status) ? endedKey(run.request_id) : activeKey(run.request_id);
   const stored = async (id: string): Promise<unknown> =>
     (await records.read(endedKey(id))) ?? (await records.read(activeKey(id)));
   const inMemory = (id: string) => living.get(id) ?? recent.get(id);
@@ -89,47 +81,15 @@ export function createRunStore(records: RecordStore): RunStore {
     remember(parsed.data);
     return parsed.data;
   };
+  const index = createRunIndex(records, read);
+  const { activeKey, endedKey, keyOf } = index;
   const get = async (id: string): Promise<RunRecord> => {
     const run = isRunId(id) ? await read(id) : null;
     if (run) return run;
-    throw new RunnerError(
-      "JOB_NOT_FOUND",
-      "There is no such job. It may have been deleted or have passed its retention.",
-    );
+    throw unknownRun();
   };
-  const activeIds = async () => (await records.children("active")).filter(isRunId);
-
-  async function* endedNewestFirst(before: string | undefined): AsyncGenerator<string> {
-    const from = before === undefined ? null : bucketOf(before);
-    for (const day of await records.children("runs", { reverse: true })) {
-      if (from !== null && day > from.day) continue;
-      for (const slot of await records.children(`runs:${day}`, { reverse: true })) {
-        if (from !== null && day === from.day && slot > from.slot) continue;
-        yield* await records.children(`runs:${day}:${slot}`, { reverse: true });
-      }
-    }
-  }
-
-  async function* newestFirst(before: string | undefined): AsyncGenerator<string> {
-    const active = await activeIds();
-    let last = before;
-    const isNext = (id: string) => last === undefined || id < last;
-    const next = (id: string) => {
-      last = id;
-      return id;
-    };
-    for await (const id of endedNewestFirst(before)) {
-      while ((active.at(-1) ?? "") > id) {
-        const newer = active.pop();
-        if (newer !== undefined && isNext(newer)) yield next(newer);
-      }
-      // A run that ended meanwhile is in both places.
-      if (isNext(id)) yield next(id);
-    }
-    for (const id of active.reverse()) if (isNext(id)) yield next(id);
-  }
-
   return {
+    isShared: false,
     async create(run) {
       await records.write(keyOf(run), run);
       remember(run);
@@ -179,51 +139,26 @@ export function createRunStore(records: RecordStore): RunStore {
         throw error;
       }
     },
-    async page({ before, limit, filter = {} }) {
-      const runs: RunRecord[] = [];
-      let scanned = 0;
-      let waiting: string[] = [];
-      // Side by side: a storage on the network takes its time for each.
-      const take = async (): Promise<void> => {
-        const taken = await Promise.all(waiting.map(read));
-        for (const run of taken) if (run && matches(run, filter)) runs.push(run);
-        waiting = [];
-      };
-      let last: string | null = null;
-      for await (const id of newestFirst(before)) {
-        if (waiting.length === Math.min(readAtOnce, limit - runs.length)) await take();
-        if (runs.length === limit || scanned === scanBound) {
-          await take();
-          return { runs, next: last };
-        }
-        scanned += 1;
-        last = id;
-        waiting.push(id);
-      }
-      await take();
-      return { runs, next: null };
-    },
-    unfinished: activeIds,
-    async days() {
-      const active = (await activeIds()).map((id) => bucketOf(id).day);
-      return [...new Set([...(await records.children("runs")), ...active])].sort();
-    },
-    async idsOfDay(day) {
-      const slots = await records.children(`runs:${day}`);
-      const ended = await Promise.all(slots.map((slot) => records.children(`runs:${day}:${slot}`)));
-      const active = (await activeIds()).filter((id) => bucketOf(id).day === day);
-      return [...new Set([...ended.flat().filter(isRunId), ...active])];
-    },
-    dropDay: (day) => records.clear(`runs:${day}`),
+    page: index.page,
+    unfinished: index.unfinished,
+    days: index.days,
+    idsOfDay: index.idsOfDay,
+    dropDay: index.dropDay,
   };
 }
 
-function matches(run: RunRecord, filter: RunFilter): boolean {
-  return (
-    (filter.status === undefined || run.status === filter.status) &&
-    (filter.skill_id === undefined || run.skill_id === filter.skill_id) &&
-    (filter.engine === undefined || run.engine === filter.engine)
+export function unknownRun(): RunnerError {
+  return new RunnerError(
+    "JOB_NOT_FOUND",
+    "There is no such job. It may have been deleted or have passed its retention.",
   );
+}
+
+/** Somebody else has taken a run in hand, or changed it, since it was read. */
+export class RunTaken extends RunnerError {
+  constructor() {
+    super("JOB_STATE_CONFLICT", "The job has moved on in this very moment. Look at it again.");
+  }
 }
 
 /** For a job that may be gone: null then. One that cannot be read for the moment is there, and its error is thrown. */

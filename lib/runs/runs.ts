@@ -12,6 +12,8 @@ import { type LogRange, type LogRangeRequest, readLogRange } from "./log-range.t
 import { createLoginDesk, type LoginAnswer } from "./login-desk.ts";
 import { inHand } from "./move-on.ts";
 import { type RunPaths, repliesFolder } from "./paths.ts";
+import { createQueueRecovery } from "./queue-recovery.ts";
+import { createQueueScheduler, type QueueParts } from "./queue-scheduler.ts";
 import { type EventRange, readEvents } from "./read-events.ts";
 import type { RunRecord } from "./record.ts";
 import { createRecovery } from "./recovery.ts";
@@ -31,6 +33,13 @@ import { turnsOnDisk } from "./turns-on-disk.ts";
 import { acceptUpload, assertAwaitsUpload, type UploadedArchives, type UploadLimits } from "./upload.ts";
 import { type FileEntry, listWorkspace, type RunLogs, readLogs } from "./views.ts";
 import { createWaiting, type Waiting } from "./waiting.ts";
+
+export interface SharedParts extends QueueParts {
+  /** Milliseconds between two looks for runs that the queue has lost. */
+  everyMs: number;
+  /** Milliseconds after which the work of a server that is away is given to others. */
+  awayMs: number;
+}
 
 export interface Canceled {
   status: RunRecord["status"];
@@ -103,12 +112,17 @@ export interface Runs {
   shutdown(graceMs: number): Promise<void>;
 }
 
-export function createRuns(context: RunContext): Runs {
-  const scheduler: Scheduler = createScheduler(context, (run) => waiting.watch(run));
+/** @param shared what several servers carry their runs out by; absent for one alone */
+export function createRuns(context: RunContext, shared?: SharedParts): Runs {
+  const onWaiting = (run: RunRecord) => waiting.watch(run);
+  const queued = shared && createQueueScheduler(context, shared, onWaiting);
+  const scheduler: Scheduler = queued ?? createScheduler(context, onWaiting);
   const waiting: Waiting = createWaiting(context, scheduler);
   const deviceLogins = createDeviceLogins(context, scheduler);
   const loginDesk = createLoginDesk(context, scheduler, deviceLogins);
-  const recovery = createRecovery(context, scheduler, waiting);
+  const lookingThrough =
+    queued && shared && createQueueRecovery(context, { ...shared, scheduler: queued, waiting });
+  const recovery = lookingThrough ?? createRecovery(context, scheduler, waiting);
   /** Aborts when nothing will happen to any job any more. */
   const closing = new AbortController();
   const { store } = context;
@@ -129,7 +143,13 @@ export function createRuns(context: RunContext): Runs {
   };
   const find = async (id: string): Promise<{ run: RunRecord; paths: RunPaths }> => {
     const run = await store.get(id);
-    return { run, paths: await context.folders.here(run) };
+    const paths = await context.folders.here(run).catch(async (error: unknown) => {
+      // Another server may have stored its next step in between, and removed what was about to be read.
+      const now = await store.get(id);
+      if (now.revision === run.revision) throw error;
+      return context.folders.here(now);
+    });
+    return { run, paths };
   };
   const ended = async (id: string) => {
     const { run, paths } = await find(id);
@@ -212,12 +232,18 @@ export function createRuns(context: RunContext): Runs {
       let stopped = await stop();
       let { status } = await store.get(id);
       // It may have begun to wait in that moment: then nobody holds it. Or it was just queued: then it is held after all.
-      for (let tries = 0; tries < 3 && !isTerminal(status); tries++) {
+      const isElsewhere = () => store.isShared && status === "running";
+      for (let tries = 0; tries < 3 && !isTerminal(status) && !isElsewhere(); tries++) {
         stopped = (await locked(id, () => withdraw(context, scheduler, id))) || (await stop()) || stopped;
         ({ status } = await store.get(id));
       }
       if (!isTerminal(status)) {
         assertAccepting(context);
+        if (store.isShared) {
+          const message =
+            "The server that carries the job out does not answer. The job ends as soon as it does, or is given up.";
+          return { status, accepted: true, message };
+        }
         const message = "The job could not be canceled: its end could not be stored. Try again.";
         throw new RunnerError("STORAGE_FAILED", message);
       }
@@ -252,6 +278,7 @@ export function createRuns(context: RunContext): Runs {
     recover: () => recovery.recover(),
     async shutdown(graceMs) {
       waiting.stop();
+      lookingThrough?.stop();
       deviceLogins.stop();
       await scheduler.shutdown(graceMs);
       context.feeds.dismiss();

@@ -1,7 +1,7 @@
 /** Why a run that had not ended by itself was ended. Handed to `AbortController.abort`. */
 export class RunStopped extends Error {
   override readonly name = "RunStopped";
-  readonly kind: "cancel" | "timeout" | "shutdown" | "auth" | "stalled";
+  readonly kind: "cancel" | "timeout" | "shutdown" | "auth" | "stalled" | "lost";
 
   constructor(kind: RunStopped["kind"], message: string) {
     super(message);

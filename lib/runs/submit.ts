@@ -1,11 +1,10 @@
-import type { Reservation } from "../capacity/index.ts";
 import { RunnerError } from "../errors.ts";
 import { type Skill, splitInputs } from "../skills/index.ts";
 import { answerFromCache, createAnswered } from "./cached-answer.ts";
 import { checkRequest, type JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
-import { gateEntry } from "./gate-entry.ts";
 import { type RunRecord, untouched } from "./record.ts";
+import { RunTaken } from "./run-store.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 export interface Accepted {
@@ -61,12 +60,14 @@ export async function submit(
     await createAnswered(context, run, cached);
     return { request_id: run.request_id, cache_hit: true, status: "succeeded" };
   }
-  const reservation = await reserve(context, run);
+  const reservation = await scheduler.reserve(run);
   try {
     await context.secrets.keep(run.request_id, env);
     await context.store.create(run);
   } catch (error) {
     reservation.release();
+    // Another server has made it under the same key: it is not ours to take back.
+    if (error instanceof RunTaken) throw error;
     // Whatever was written of it: the caller is told that nothing was, and will send it again.
     await Promise.allSettled([context.store.remove(run.request_id), context.secrets.forget(run.request_id)]);
     throw error;
@@ -94,11 +95,4 @@ export function assertAccepting(context: RunContext): void {
   throw new RunnerError("SHUTTING_DOWN", "The server is shutting down. Send the request again in a moment.", {
     retryAfterSeconds: 5,
   });
-}
-
-/** A place in the queue, taken before anything is written: a refusal leaves nothing behind. */
-export async function reserve(context: RunContext, run: RunRecord): Promise<Reservation> {
-  await context.engines.installed(run.engine);
-  await context.engines.assertSandboxed();
-  return context.gate.reserve(gateEntry(context, run));
 }

@@ -14,7 +14,7 @@ import { openRunProgress, type RunProgress } from "./run-progress.ts";
 import { packageOfRun } from "./run-skill.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { sha256OfFile } from "./sha256.ts";
-import { type Accepted, assertAccepting, describeSkill, reserve } from "./submit.ts";
+import { type Accepted, assertAccepting, describeSkill } from "./submit.ts";
 
 /** Caps on what an uploaded zip may unpack to. */
 export interface UploadLimits {
@@ -81,7 +81,7 @@ export async function acceptUpload(
       await become("succeeded", "cache.hit", cached, { whenStored });
       return { request_id: id, cache_hit: true, status: "succeeded", extracted_files: extracted };
     }
-    const reservation = await reserve(context, run);
+    const reservation = await scheduler.reserve(run);
     try {
       await place();
       if (env !== undefined) await context.secrets.keep(id, env);

@@ -3,6 +3,7 @@ import type { RunContext } from "./context.ts";
 import { runFailed } from "./finish.ts";
 import { inHand, moveOn } from "./move-on.ts";
 import type { RunRecord } from "./record.ts";
+import { RunTaken } from "./run-store.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { completeLogin, credentialsOf } from "./sign-in.ts";
 
@@ -31,6 +32,8 @@ export function createWaiting(context: RunContext, scheduler: Scheduler): Waitin
       context
         .locked(id, () => look(id, revision))
         .catch((error: unknown) => {
+          // Another server was first.
+          if (error instanceof RunTaken) return;
           context.log.error({ err: error, run: id }, "a waiting run could not be minded; trying again");
           later(id, revision, retryMs);
         });
@@ -49,11 +52,20 @@ export function createWaiting(context: RunContext, scheduler: Scheduler): Waitin
     if (run.status === "waiting_auth" && (await loggedIn(run))) {
       return completeLogin(context, scheduler, run, null);
     }
-    later(id, revision, nextLook(run));
+    later(id, revision, nextLook(run, isOurs(run)));
+  }
+
+  // Logins of another server are no news of this run's.
+  function isOurs({ node }: RunRecord): boolean {
+    return node === context.node;
   }
 
   async function loggedIn(run: RunRecord): Promise<boolean> {
-    return run.credentials_seen !== null && (await credentialsOf(context, run)) !== run.credentials_seen;
+    return (
+      isOurs(run) &&
+      run.credentials_seen !== null &&
+      (await credentialsOf(context, run)) !== run.credentials_seen
+    );
   }
 
   async function timeIsUp(run: RunRecord): Promise<void> {
@@ -83,7 +95,7 @@ export function createWaiting(context: RunContext, scheduler: Scheduler): Waitin
 
   return {
     watch(run) {
-      const ms = nextLook(run);
+      const ms = nextLook(run, isOurs(run));
       if (Number.isFinite(ms)) later(run.request_id, run.revision, ms);
     },
     stop() {
@@ -101,8 +113,8 @@ function dueAt({ pending, pending_auth }: RunRecord): number | null {
 }
 
 /** Milliseconds until a waiting run is looked at; Infinity: not at all. */
-function nextLook(run: RunRecord): number {
+function nextLook(run: RunRecord, minded: boolean): number {
   const due = dueAt(run);
   const left = due === null ? Number.POSITIVE_INFINITY : Math.max(0, due - Date.now());
-  return run.status === "waiting_auth" ? Math.min(left, lookEveryMs) : left;
+  return minded && run.status === "waiting_auth" ? Math.min(left, lookEveryMs) : left;
 }

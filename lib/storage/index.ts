@@ -5,4 +5,5 @@ export { mediumFailure } from "./medium-failure.ts";
 export { type OpenStorage, openStorage } from "./open-storage.ts";
 export { createRecordStore, type RecordStore } from "./record-store.ts";
 export { replaceFile, syncFiles } from "./replace-file.ts";
+export { scopedRecords } from "./scoped-records.ts";
 export { parseStorageUrl, type StoragePlace } from "./storage-url.ts";

@@ -1,5 +1,6 @@
 import { createStorage } from "unstorage";
 import { RunnerError } from "../errors.ts";
+import { parseJson } from "../json.ts";
 import { Unreachable } from "./medium-failure.ts";
 import type { Page, RecordDriver } from "./record-driver.ts";
 
@@ -66,7 +67,8 @@ export function createRecordStore(driver: RecordDriver): RecordStore {
     }
   };
   return {
-    read: (key) => failing("read", () => storage.getItem(key)),
+    // As it was written: unstorage's own reading leaves keys out that could change prototypes, and a change compares by value.
+    read: (key) => failing("read", async () => parsed(await driver.getItem(key))),
     write: (key, value, options) =>
       failing("write", () => storage.setItem(checked(key), value, { ...options })),
     create: (key, value) =>
@@ -79,6 +81,10 @@ export function createRecordStore(driver: RecordDriver): RecordStore {
     writeBytes: (key, bytes) => failing("write", () => driver.setItemRaw(checked(key), bytes)),
     close: () => storage.dispose(),
   };
+}
+
+function parsed(stored: unknown): unknown {
+  return typeof stored === "string" ? parseJson(stored) : (stored ?? null);
 }
 
 function inText({ key, from, to }: Change) {

@@ -45,7 +45,7 @@ export async function live(disk: MortalDisk, dataDir: string, id: string, acts: 
     secrets: createRunSecrets(dataDir),
     engines: { ids: ["codex"], get: () => codex },
     locked: createKeyedLock(),
-    feeds: { publish() {}, dismiss() {} },
+    feeds: { claim: async () => () => undefined, publish() {}, dismiss() {} },
     settings: { maxRestarts: 2 },
     // What cannot be taken up is not tried again: the next life does that.
     accepting: () => false,

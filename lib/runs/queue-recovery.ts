@@ -1,0 +1,90 @@
+import { existsSync } from "node:fs";
+import { trackingVariable } from "../agents/index.ts";
+import type { JobQueue } from "../queue/index.ts";
+import type { RunContext } from "./context.ts";
+import { isRunId, runPaths } from "./paths.ts";
+import { sweepByEnvironment } from "./process-tree.ts";
+import type { QueueScheduler } from "./queue-scheduler.ts";
+import type { Recovery } from "./recovery.ts";
+import { nullIfGone } from "./run-store.ts";
+import { waitsForSomebody } from "./transitions.ts";
+import type { Waiting } from "./waiting.ts";
+
+export interface QueueRecovery extends Recovery {
+  stop(): void;
+}
+
+const readAtOnce = 16;
+
+/**
+ * Sees to it that every unfinished run of a shared storage has its job in the queue, or somebody who minds its time, whatever
+ * server or Redis has lost. Every server does that, at its start and from time to time: what is there already is left alone.
+ * @param everyMs milliseconds between two looks
+ * @param awayMs milliseconds after which the work of a server that is away is given to others
+ */
+export function createQueueRecovery(
+  context: RunContext,
+  parts: { queue: JobQueue; scheduler: QueueScheduler; waiting: Waiting; everyMs: number; awayMs: number },
+): QueueRecovery {
+  const { store, log, dataDir } = context;
+  const { queue, scheduler, waiting, everyMs, awayMs } = parts;
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+
+  async function lookAt(id: string, isStart: boolean): Promise<void> {
+    const run = await store.get(id).catch(nullIfGone);
+    if (run === null) return;
+    if (waitsForSomebody(run.status)) waiting.watch(run);
+    else if (isStart && run.status === "running" && run.node === queue.node) await scheduler.takeBack(run);
+    else if (run.status === "queued" || run.status === "running") await scheduler.ensure(run);
+  }
+
+  /** Runs that other servers carry out. */
+  async function idsElsewhere(): Promise<Set<string>> {
+    const ids = new Set<string>();
+    const unfinished = await store.unfinished();
+    for (let from = 0; from < unfinished.length; from += readAtOnce)
+      for (const run of await Promise.all(
+        unfinished.slice(from, from + readAtOnce).map((id) => store.get(id).catch(nullIfGone)),
+      ))
+        if (run?.status === "running" && run.node !== queue.node) ids.add(run.request_id);
+    return ids;
+  }
+
+  async function lookAtAll(isStart: boolean): Promise<void> {
+    const ids = await store.unfinished();
+    for (let from = 0; from < ids.length && !stopped; from += readAtOnce)
+      await Promise.all(ids.slice(from, from + readAtOnce).map((id) => lookAt(id, isStart)));
+    await queue.rescue(awayMs);
+  }
+
+  const again = (): void => {
+    timer = setTimeout(() => {
+      lookAtAll(false)
+        .catch((error: unknown) =>
+          log.warn({ err: error }, "unfinished jobs could not be looked through; trying again"),
+        )
+        .finally(() => stopped || again());
+    }, everyMs);
+    timer.unref();
+  };
+
+  return {
+    async recover() {
+      // Whatever still runs for a run of this data directory lost its server, but for what another one on this machine has in hand.
+      const elsewhere = await idsElsewhere();
+      const isOurs = (id: string) =>
+        isRunId(id) && existsSync(runPaths(dataDir, id).root) && !elsewhere.has(id);
+      await sweepByEnvironment(trackingVariable, isOurs);
+      await lookAtAll(true);
+      scheduler.open();
+      again();
+    },
+    takeUpNow: async () => undefined,
+    forget: () => undefined,
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,337 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { RunnerError } from "../errors.ts";
+import type { JobQueue, RunChannel, TakenJob } from "../queue/index.ts";
+import { attempt } from "./attempt.ts";
+import type { RunContext } from "./context.ts";
+import { finish } from "./finish.ts";
+import { interrupted } from "./interruption.ts";
+import { stopError } from "./judge.ts";
+import { jobOf, placeOf } from "./queued-job.ts";
+import type { RunRecord } from "./record.ts";
+import { openRunProgress } from "./run-progress.ts";
+import { emptyResult } from "./run-result.ts";
+import { nullIfGone, RunTaken } from "./run-store.ts";
+import { type Scheduler, waitingOrNull } from "./scheduler.ts";
+import { RunStopped } from "./stop-reason.ts";
+import type { StopRequests } from "./stop-requests.ts";
+import { createTakeover } from "./takeover.ts";
+import { isTerminal } from "./transitions.ts";
+
+/** What several servers share beside the storage. */
+export interface QueueParts {
+  queue: JobQueue;
+  channel: RunChannel;
+  stops: StopRequests;
+  /** How many of an engine or a skill may be carried out at once, by all servers together. */
+  limits: { engines: ReadonlyMap<string, number>; skills: ReadonlyMap<string, number> };
+  /** Jobs that may wait, for all servers together. */
+  maxQueueSize: number;
+}
+
+export interface QueueScheduler extends Scheduler {
+  /** Begins to take work. */
+  open(): void;
+  /** Adds the job of a queued or running run where the queue has none: a crash came in between, or Redis has lost it. */
+  ensure(run: RunRecord): Promise<void>;
+  /** Adds the job of a run that this server carried out when it was cut off, so that nobody waits for its lease to end. */
+  takeBack(run: RunRecord): Promise<void>;
+}
+
+interface Held {
+  controller: AbortController;
+  done: Promise<void>;
+}
+
+/** Milliseconds after which every engine's queue is looked at, whatever was told of it. */
+const lookEveryMs = 1_000;
+/** Milliseconds for which a caller waits for another server to end a run. */
+const stopPatienceMs = 20_000;
+const stopAgainMs = 1_000;
+/** Milliseconds between two looks whether a run that is carried out here is to be ended. */
+const lookForStopMs = 5_000;
+/** Milliseconds that ended runs get to be stored and told at a shutdown. */
+const settleMs = 20_000;
+/** Milliseconds that a caller who sends a job waits for Redis. */
+const askPatienceMs = 5_000;
+/** Milliseconds until a job is given out again that could not be carried out. */
+const againMs = 5_000;
+/** Milliseconds for which a count of the queue is good enough to refuse or let in jobs. */
+const countGoodMs = 200;
+
+/**
+ * Takes runs from a queue that several servers share: each when it has a slot for one, and the engine. The queue knows ids and
+ * revisions; whether a job is still of use, the run's record says.
+ */
+export function createQueueScheduler(
+  context: RunContext,
+  parts: QueueParts,
+  onWaiting: (run: RunRecord) => void,
+): QueueScheduler {
+  const { store, log } = context;
+  const { queue, channel, stops, limits } = parts;
+  const held = new Map<string, Held>();
+  /** What is done about jobs of the queue, from their taking to their end. */
+  const handling = new Set<Promise<void>>();
+  /** Engines whose queue is being emptied into the gate. */
+  const serving = new Set<string>();
+  const closing = new AbortController();
+  let looks: NodeJS.Timeout | undefined;
+  let counted = { at: Number.NEGATIVE_INFINITY, counts: Promise.resolve({ waiting: 0, active: 0 }) };
+  const takeover = createTakeover(context, queue, (run) => add(run));
+
+  const add = (run: RunRecord): Promise<void> => queue.add(jobOf(run), placeOf(run));
+
+  // The record is stored: a job that cannot be added now is added when unfinished runs are next looked through.
+  const enqueue = (run: RunRecord): void => {
+    add(run).catch((error: unknown) =>
+      log.warn(
+        { err: error, run: run.request_id },
+        "a job could not be put into the queue; it will be tried again",
+      ),
+    );
+  };
+
+  /** Takes as many jobs of an engine as there are slots for; one that waits for its slot is nobody's yet. */
+  async function serve(engine: string): Promise<void> {
+    if (serving.has(engine) || closing.signal.aborted) return;
+    serving.add(engine);
+    try {
+      while (!closing.signal.aborted && (await queue.hasWork(engine)) && (await inSlot(engine)));
+    } catch (error) {
+      if (!closing.signal.aborted)
+        log.warn({ err: error, engine }, "the queue could not be looked at; trying again");
+    } finally {
+      serving.delete(engine);
+    }
+  }
+
+  /** Resolves when there was a slot: with whether a job was found for it. The job goes on by itself. */
+  function inSlot(engine: string): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const carryOut = async () => {
+        const job = closing.signal.aborted ? null : await queue.take(engine);
+        resolve(job !== null);
+        if (job === null) return;
+        const handled = handle(job).catch((error: unknown) => complain(job, error));
+        handling.add(handled);
+        await handled.finally(() => handling.delete(handled));
+      };
+      context.gate
+        .admit({ need: () => context.estimates.need(engine) })
+        .run(carryOut, { signal: closing.signal })
+        .catch(reject);
+    });
+  }
+
+  const complain = (job: TakenJob, error: unknown): Promise<void> => {
+    log.error(
+      { err: error, run: job.run },
+      "a job of the queue could not be carried out; it is given out again",
+    );
+    return job.later(againMs);
+  };
+
+  async function handle(job: TakenJob): Promise<void> {
+    const { run: id } = job;
+    // What this server did of it before is let go of first.
+    await held.get(id)?.done;
+    const run = await store.get(id).catch(nullIfGone);
+    if (run === null || isTerminal(run.status)) return job.done();
+    if (closing.signal.aborted) return job.later(0);
+    if (await isOverLimit(job, run)) return job.later(500 + Math.random() * 1_000);
+    const ready = await takeover.ready(job, run);
+    if (ready === null) return job.lost.aborted ? undefined : job.done();
+    if (closing.signal.aborted) return job.later(0);
+    const controller = new AbortController();
+    const lose = () => controller.abort(new RunStopped("lost", interrupted.message));
+    job.lost.addEventListener("abort", lose, { once: true });
+    if (job.lost.aborted) lose();
+    const entry: Held = { controller, done: Promise.resolve() };
+    entry.done = carryOut(job, ready, controller).finally(() => {
+      job.lost.removeEventListener("abort", lose);
+      held.delete(id);
+    });
+    held.set(id, entry);
+    await entry.done;
+  }
+
+  async function carryOut(job: TakenJob, run: RunRecord, controller: AbortController): Promise<void> {
+    const { request_id: id } = run;
+    const stop = () => controller.abort(new RunStopped("cancel", "The job was canceled."));
+    const stopIfAsked = async () => (await stops.isAskedFor(id)) && stop();
+    // The word may be lost with a connection; what was asked for stands in the storage.
+    const unlisten = channel.listen(id, (news) => {
+      if (news === "stop") stop();
+      else if (news === "changed") stopIfAsked().catch(() => undefined);
+    });
+    const looking = setInterval(() => stopIfAsked().catch(() => undefined), lookForStopMs);
+    try {
+      // Asked for while nobody held it.
+      if (await stops.isAskedFor(id)) {
+        await cancelQueued(run);
+        return await job.done();
+      }
+      const after = await attempt(context, run, controller, { node: queue.node, job: job.id });
+      if (after.status === "queued") await add(after).catch(() => undefined);
+      const waiting = waitingOrNull(after);
+      if (waiting !== null) onWaiting(waiting);
+      await job.done();
+    } catch (error) {
+      if (!(error instanceof RunTaken)) throw error;
+      log.warn(
+        { run: id },
+        "a run was taken over by another server; what was done of it here does not count",
+      );
+      await job.done();
+    } finally {
+      clearInterval(looking);
+      unlisten();
+    }
+  }
+
+  /** The others that are being carried out were there before: of two that come at once, perhaps neither stays. */
+  async function isOverLimit({ id }: TakenJob, { engine, skill_id }: RunRecord): Promise<boolean> {
+    const ofEngine = limits.engines.get(engine) ?? Number.POSITIVE_INFINITY;
+    const ofSkill = limits.skills.get(skill_id) ?? Number.POSITIVE_INFINITY;
+    if (!(Number.isFinite(ofEngine) || Number.isFinite(ofSkill))) return false;
+    const others = (await queue.active()).filter((job) => job.id !== id);
+    return (
+      others.filter((job) => job.engine === engine).length >= ofEngine ||
+      others.filter((job) => job.skill === skill_id).length >= ofSkill
+    );
+  }
+
+  async function cancelQueued(run: RunRecord): Promise<void> {
+    const progress = await openRunProgress(context, run);
+    try {
+      const error = stopError(new RunStopped("cancel", "The job was canceled."), run.engine);
+      await finish(context, progress, emptyResult("canceled", error));
+    } finally {
+      await progress.close();
+    }
+    await stops.forget(run.request_id);
+  }
+
+  /** @returns whether the run has ended, or is none to be ended */
+  async function stopElsewhere(id: string): Promise<boolean> {
+    const patience = AbortSignal.timeout(stopPatienceMs);
+    for (let asked = false; ; ) {
+      const run = await store.get(id);
+      if (!(run.status === "queued" || run.status === "running")) {
+        if (asked) await stops.forget(id);
+        return asked && isTerminal(run.status);
+      }
+      if (!asked) {
+        asked = true;
+        await stops.ask(id);
+      }
+      if (run.status === "queued") {
+        // Whoever takes it in this moment was first, or we were.
+        const wasFirst = await cancelQueued(run).then(() => true, onlyIfTaken);
+        if (wasFirst) return true;
+        continue;
+      }
+      if (patience.aborted) return false;
+      channel.tell(id, "stop");
+      await store.until(
+        id,
+        ({ status, revision }) => isTerminal(status) || revision !== run.revision,
+        AbortSignal.any([patience, AbortSignal.timeout(stopAgainMs)]),
+      );
+    }
+  }
+
+  async function lookThroughAll(): Promise<void> {
+    const present: string[] = [];
+    for (const engine of context.engines.ids) {
+      const isHere = await context.engines.installed(engine, { maxAgeMs: 10_000 }).then(
+        () => true,
+        () => false,
+      );
+      if (isHere) present.push(engine);
+    }
+    await queue.serve(present);
+    for (const engine of present) void serve(engine);
+  }
+
+  const lookLater = (): void => {
+    if (closing.signal.aborted) return;
+    looks = setTimeout(() => {
+      lookThroughAll()
+        .catch((error: unknown) => log.warn({ err: error }, "the queue could not be looked at; trying again"))
+        .finally(lookLater);
+    }, lookEveryMs);
+    looks.unref();
+  };
+
+  return {
+    async reserve({ engine }) {
+      await context.engines.installed(engine, { maxAgeMs: 1_000 }).catch(async (error: unknown) => {
+        if (!(await answered(queue.isServed(engine)))) throw error;
+      });
+      await context.engines.assertSandboxed();
+      const now = performance.now();
+      if (now - counted.at > countGoodMs) counted = { at: now, counts: queue.counts() };
+      const { waiting } = await answered(counted.counts);
+      if (waiting >= parts.maxQueueSize) {
+        const message = `The job queue is full: ${waiting} waiting. Try again in a while.`;
+        throw new RunnerError("QUEUE_FULL", message, { retryAfterSeconds: 10 });
+      }
+      return { run: () => Promise.reject(new Error("a queued run is not run by its caller")), release() {} };
+    },
+    start(run, reservation) {
+      reservation.release();
+      enqueue(run);
+    },
+    admit: enqueue,
+    takeBack: add,
+    async ensure(run) {
+      if (held.has(run.request_id) || (await queue.has(jobOf(run), { engine: run.engine, node: run.node })))
+        return;
+      await add(run);
+    },
+    open() {
+      queue.onAdded((engine) => void serve(engine));
+      lookThroughAll()
+        .catch((error: unknown) => log.warn({ err: error }, "the queue could not be looked at; trying again"))
+        .finally(lookLater);
+    },
+    released: async (id) => held.get(id)?.done.catch(() => undefined),
+    async stop(id, reason) {
+      const entry = held.get(id);
+      if (entry === undefined) return stopElsewhere(id);
+      entry.controller.abort(reason);
+      await entry.done;
+      return true;
+    },
+    async shutdown(graceMs) {
+      closing.abort();
+      clearTimeout(looks);
+      const entries = [...held.values()];
+      const reason = new RunStopped("shutdown", interrupted.message);
+      const grace = setTimeout(() => {
+        for (const { controller } of entries) controller.abort(reason);
+      }, graceMs);
+      // Redis may be away: what it is told last then is told by the leases that run out.
+      const patience = sleep(graceMs + settleMs, undefined, { ref: false });
+      await Promise.race([Promise.all(handling), patience]);
+      clearTimeout(grace);
+    },
+  };
+}
+
+function onlyIfTaken(error: unknown): false {
+  if (error instanceof RunTaken) return false;
+  throw error;
+}
+
+/** @throws RunnerError STORAGE_FAILED when Redis does not answer in time */
+async function answered<T>(question: Promise<T>): Promise<T> {
+  question.catch(() => undefined);
+  const late = async () => {
+    await sleep(askPatienceMs, undefined, { ref: false });
+    const message = "The job queue does not answer. Try again in a moment.";
+    throw new RunnerError("STORAGE_FAILED", message, { retryAfterSeconds: 5 });
+  };
+  return Promise.race([question, late()]);
+}
