@@ -31,6 +31,7 @@ const pages = [
   "docs/agents.md",
   "docs/interaction.md",
   "docs/storage.md",
+  "docs/nodes.md",
   "docs/reliability.md",
   "docs/configuration.md",
   "docs/containerization.md",

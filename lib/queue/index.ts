@@ -2,4 +2,4 @@ export { anewSuffix, type JobQueue, type Place, type QueuedJob, type TakenJob } 
 export { FenceHeld, type LiveLog } from "./live-log.ts";
 export { type OpenQueue, openQueue } from "./open.ts";
 export { parseQueueUrl, type QueuePlace } from "./queue-url.ts";
-export type { RunChannel } from "./run-channel.ts";
+export type { RunChannel, RunNews } from "./run-channel.ts";

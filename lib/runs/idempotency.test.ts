@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { RunnerError } from "../errors.ts";
 import { createRecordStore, memoryDriver } from "../storage/index.ts";
 import { createIdempotency } from "./idempotency.ts";
@@ -32,4 +32,52 @@ test("a job that cannot be read for the moment is not made again, and keeps its 
   readable = true;
   await send();
   expect(made).toEqual(["job-1"]);
+});
+
+test("of servers that are sent the same at once, one makes the job, and all answer with it", async () => {
+  const records = createRecordStore(memoryDriver());
+  const jobs = new Set<string>();
+  const store = {
+    async get(id: string) {
+      if (!jobs.has(id)) throw new RunnerError("JOB_NOT_FOUND", "No such job.");
+      return { ...recordOf("queued"), request_id: id };
+    },
+  };
+  let ids = 0;
+  const answers = await Promise.all(
+    Array.from({ length: 5 }, () => {
+      const newId = () => `job-${++ids}`;
+      const server = createIdempotency({ isShared: true, records, locked: createKeyedLock(), newId });
+      return server.once("key", { a: 1 }, store, async (id) => {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        jobs.add(id);
+        return { request_id: id, cache_hit: false, status: "queued" };
+      });
+    }),
+  );
+  expect(jobs.size).toBe(1);
+  expect(new Set(answers.map(({ request_id }) => request_id))).toEqual(jobs);
+});
+
+test("a key that a server took before it died makes the job under the same id", async () => {
+  const records = createRecordStore(memoryDriver());
+  const store = {
+    async get(): Promise<never> {
+      throw new RunnerError("JOB_NOT_FOUND", "No such job.");
+    },
+  };
+  const parts = { isShared: true, records, locked: createKeyedLock() };
+  // It never comes back from making it.
+  const dead = createIdempotency({ ...parts, newId: () => "the-job" });
+  void dead.once("key", { a: 1 }, store, () => new Promise(() => undefined));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 60_000 });
+  const other = createIdempotency({ ...parts, locked: createKeyedLock(), newId: () => "another" });
+  const made = await other.once("key", { a: 1 }, store, async (id) => ({
+    request_id: id,
+    cache_hit: false,
+    status: "queued",
+  }));
+  vi.useRealTimers();
+  expect(made.request_id).toBe("the-job");
 });

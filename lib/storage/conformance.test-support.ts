@@ -38,6 +38,7 @@ export function describeConformance(name: string, backend: Backend): void {
         text: 'é\n"\u2028 \u{1f600}',
         nested: { list: [1, null] },
         big: "x".repeat(1_000_000),
+        ...(JSON.parse('{"constructor": {"prototype": {"a": 1}}, "2": 1, "1": 2}') as object),
       };
       await store.write(`${at}:a`, value);
       expect(await other.read(`${at}:a`)).toEqual(value);
