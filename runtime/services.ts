@@ -144,6 +144,7 @@ export async function createServices({
       dataDir: config.dataDir,
       records,
       isShared,
+      logins: agents.flatMap(({ ownCopies = {} }) => Object.keys(ownCopies)),
       log,
       ...(shared === null ? {} : { live: shared.live }),
     }),
@@ -218,7 +219,7 @@ export async function createServices({
         log.error({ folder }, "this user cannot write there, and jobs will be refused: chown -R it");
       // Bodies that a crash cut off belong to nobody.
       await rm(incoming, { recursive: true, force: true });
-      await Promise.all([dropImportLeftovers(agents, environment), dropProbeLeftovers()]);
+      await Promise.all([dropImportLeftovers(agents, environment), dropProbeLeftovers(config.dataDir)]);
       await estimates.load();
       await capacity.start();
       // Before the jobs: one of them may wait for a skill that is between two versions.

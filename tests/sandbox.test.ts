@@ -1,90 +1,36 @@
 import { spawnSync } from "node:child_process";
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import listEngines from "../functions/v1/engines/index.get.ts";
 import cancelJob from "../functions/v1/jobs/[request_id]/cancel.post.ts";
 import postJob from "../functions/v1/jobs/index.post.ts";
+import { bubblewrapWorks } from "../lib/agents/jail/jail.test-support.ts";
 import { runPaths } from "../lib/runs/paths.ts";
-import { type Harness, plainPackage, startHarness } from "./harness.ts";
+import type { Harness } from "./harness.ts";
 import { processesOf } from "./marked-processes.ts";
-import { answering } from "./stand-in.ts";
+import { attempting, type SpiedServer, startSpied } from "./sandbox-spy.ts";
 
-/**
- * An agent that tries to get at what is none of its business, in the sandbox of the runner: a program in the place of codex
- * runs shell commands in its turn, and leaves what came of them in its workspace.
- */
-const spy = (turn: string) => `#!/usr/bin/env node
-const { spawnSync } = require("node:child_process");
-const { mkdirSync, writeFileSync } = require("node:fs");
-if (process.argv.includes("--version")) { console.log("codex-cli 0.169.0"); process.exit(0); }
-if (process.argv[2] === "sandbox" || process.argv.includes("--help")) process.exit(0);
-const prompt = require("node:fs").readFileSync(0, "utf8");
-const run = (command) => {
-  const { status, stdout, stderr } = spawnSync("/bin/sh", ["-c", command], { encoding: "utf8", timeout: 10_000 });
-  return { status, said: (stdout + stderr).trim() };
-};
-const report = (found) => {
-  mkdirSync("artifacts", { recursive: true });
-  writeFileSync("artifacts/found.json", JSON.stringify(found));
-};
-const lines = ${JSON.stringify(answering({ ok: true }))};
-const end = () => console.log(lines.join("\\n"));
-${turn}
-`;
-
-const bubblewrap = spawnSync("bwrap", [
-  "--unshare-user",
-  "--unshare-pid",
-  "--ro-bind",
-  "/",
-  "/",
-  "--proc",
-  "/proc",
-  "true",
-]);
-const works = bubblewrap.status === 0;
-if (!works)
-  console.warn(
-    "NOT RUN: tests/sandbox.test.ts, as bubblewrap does not work here:",
-    String(bubblewrap.stderr ?? bubblewrap.error),
-  );
+const works = bubblewrapWorks("tests/sandbox.test.ts");
 
 let harness: Harness;
 afterEach(() => harness?.close());
 
+let carryOut: SpiedServer["carryOut"];
 async function start(turn: string, env: Record<string, string> = {}) {
-  harness = await startHarness({ env: { SKILL_RUNNER_SANDBOX: "auto", ...env }, noEngine: true });
-  const path = join(harness.folder, "npm/bin/codex");
-  await mkdir(join(harness.folder, "npm/bin"), { recursive: true });
-  await writeFile(path, spy(turn));
-  await chmod(path, 0o755);
-  await harness.writeSkill("probe", plainPackage("probe"));
-}
-
-async function carryOut(body: object = {}) {
-  const { body: accepted } = await harness.submit({
-    skill_id: "probe",
-    runtime_options: { no_cache: true },
-    ...body,
-  });
-  const job = await harness.ended(accepted.request_id);
-  return { job, id: String(accepted.request_id) };
+  ({ harness, carryOut } = await startSpied({ turn, env }));
 }
 
 const folderOf = (id: string) => runPaths(harness.config.dataDir, id);
 const found = async (id: string) =>
   JSON.parse(await readFile(join(folderOf(id).artifacts, "found.json"), "utf8"));
 
+const metaOf = async (id: string) =>
+  JSON.parse(await readFile(join(folderOf(id).root, "turn-1/meta.json"), "utf8"));
+
 describe.skipIf(!works)("an agent in the runner's sandbox", () => {
   test("reads no other run and none of the server's keys, and writes nothing but its workspace", async () => {
-    await start(
-      `
-const attempts = JSON.parse(process.env.ATTEMPTS ?? "{}");
-report(Object.fromEntries(Object.entries(attempts).map(([name, command]) => [name, run(command)])));
-end();`,
-      { ANTHROPIC_API_KEY: "sk-ant-of-the-server" },
-    );
+    await start(attempting, { ANTHROPIC_API_KEY: "sk-ant-of-the-server" });
     const { folder } = harness;
     const secret = "for nobody else";
     const put = async (path: string) => {
@@ -132,6 +78,7 @@ end();`,
       runtime_options: { no_cache: true, env: { ATTEMPTS: JSON.stringify(attempts) } },
     });
     expect(job).toMatchObject({ status: "succeeded", warnings: [] });
+    expect(await metaOf(id)).toMatchObject({ jailed: true });
     const results = await found(id);
     const allowed = [
       "own login",
@@ -212,7 +159,14 @@ describe("where bubblewrap does not work", () => {
 
   test("auto: jobs run without, and it is told", async () => {
     await nowhere("auto");
-    expect((await carryOut()).job).toMatchObject({ status: "succeeded" });
+    const { job, id } = await carryOut();
+    expect(job).toMatchObject({
+      status: "succeeded",
+      warnings: [
+        { code: "SANDBOX_UNAVAILABLE", message: expect.stringContaining("install the package bubblewrap") },
+      ],
+    });
+    expect(await metaOf(id)).toMatchObject({ jailed: false });
     const { body } = await harness.call(listEngines);
     expect(body.sandbox).toEqual({
       setting: "auto",

@@ -144,6 +144,12 @@ export interface Agent {
   credentialFiles: string[];
   /** Whether one of them is enough to count as logged in, or it takes all. */
   credentialRule: "all" | "any";
+  /**
+   * Those of them that say more than who is logged in (such as commands to run), or that the CLI replaces instead of writing to
+   * them: in the runner's sandbox, each run has a copy of its own. When a turn has ended, what this makes of the shared text
+   * and of the run's takes the shared one's place; null: nothing does. Absent: runs write to the shared files themselves.
+   */
+  ownCopies?: Readonly<Record<string, (shared: string, own: string) => string | null>>;
   /** What must stand in one of them to make it a login, for a file that is there without one too. */
   credentialMarks?: Readonly<Record<string, RegExp>>;
   /** Absent when nothing is known of it, as for an agent that is only configured. */

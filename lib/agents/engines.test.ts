@@ -7,7 +7,7 @@ import { createModelCatalog } from "./catalog.ts";
 import { codex } from "./codex/index.ts";
 import { createEngines } from "./engines.ts";
 import { createInstallationFinder, type RememberedProbe, rememberedProbe } from "./installation.ts";
-import type { JailState } from "./jail/index.ts";
+import type { Enclosed, Jail, JailState } from "./jail/index.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -36,8 +36,17 @@ const noRecords = {
   children: async () => [],
 };
 
-const off: JailState = { setting: "off", works: false, reason: "SKILL_RUNNER_SANDBOX is off." };
-const noJail = { around: async () => null, aroundQuestion: async () => null };
+const off: JailState = { setting: "off", works: false, reason: "SKILL_RUNNER_SANDBOX is off.", final: true };
+const bare = (command: Enclosed["command"]) => ({
+  command,
+  jailed: false,
+  lacking: null,
+  settle: () => undefined,
+});
+const noJail: Omit<Jail, "state"> = {
+  around: async (_agent, _executable, _run, command) => bare(command),
+  aroundQuestion: async (_agent, _folder, command) => bare(command),
+};
 
 function engines(env: Record<string, string> = {}, recall: RememberedProbe | null = null, jail = off) {
   const PATH = env.PATH ?? "/usr/bin:/bin";

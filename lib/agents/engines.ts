@@ -4,7 +4,7 @@ import type { Agent, ModelInfo, SandboxIntent } from "./agent.ts";
 import type { EngineModels, ModelCatalog, ModelManifest } from "./catalog.ts";
 import { authReady, credentialFiles } from "./credentials.ts";
 import type { Installation, InstallationFinder } from "./installation.ts";
-import type { Jail, JailState } from "./jail/index.ts";
+import { type Jail, type JailState, requiredWords, sandboxRequired } from "./jail/index.ts";
 import { configFolderError } from "./manager/config-folders.ts";
 import { explainLandlock, type Landlock } from "./manager/landlock.ts";
 import type { LastInstall } from "./manager/status-file.ts";
@@ -68,7 +68,7 @@ export interface Engines {
   /** Whether agents run in a sandbox, and why. */
   landlock(): Promise<Landlock>;
   /** The runner's own sandbox, and why agents run in it or not. */
-  jail(): Promise<JailState>;
+  jail(): Promise<Omit<JailState, "final">>;
   /** @throws RunnerError SANDBOX_REQUIRED when no job may run without the runner's sandbox, and it does not work. */
   assertSandboxed(): Promise<void>;
   /** @throws RunnerError ENGINE_NOT_FOUND */
@@ -139,11 +139,13 @@ export function createEngines(options: EnginesOptions): Engines {
     ids: [...byId.keys()],
     get,
     landlock,
-    jail: () => options.jail.state(),
+    async jail() {
+      const { setting, works, reason } = await options.jail.state();
+      return { setting, works, reason };
+    },
     async assertSandboxed() {
       const jail = await options.jail.state();
-      if (!isLacking(jail)) return;
-      throw new RunnerError("SANDBOX_REQUIRED", `${jail.reason} ${withoutJail}`, { retryAfterSeconds: 60 });
+      if (isLacking(jail)) throw sandboxRequired(jail.reason);
     },
     async installed(id, options_) {
       const agent = get(id);
@@ -188,9 +190,6 @@ export function createEngines(options: EnginesOptions): Engines {
   };
 }
 
-const withoutJail =
-  "SKILL_RUNNER_SANDBOX=required lets no job run without it; docs/configuration.md says what it needs.";
-
 function isLacking({ setting, works }: JailState): boolean {
   return setting === "required" && !works;
 }
@@ -220,7 +219,7 @@ function sandboxState(intent: SandboxIntent, { sandbox }: Installation): Sandbox
 
 function sandboxReason(state: SandboxState, { reason }: Landlock, jail: JailState): string {
   if (jail.works) return "The runner's sandbox is around the whole CLI: bubblewrap was tried here and works.";
-  if (isLacking(jail)) return `${jail.reason} ${withoutJail}`;
+  if (isLacking(jail)) return `${jail.reason} ${requiredWords}`;
   const own = {
     on: "The CLI's own sandbox was tried here and works.",
     off: reason,

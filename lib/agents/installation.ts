@@ -150,8 +150,11 @@ async function describe(
   { own: environment, real }: { own: Environment; real: Environment },
   { recall, jail }: FinderOptions,
 ): Promise<Installation> {
-  const around = jail !== undefined && (await jail.state()).works ? jail : null;
+  const state = await jail?.state();
+  const around = jail !== undefined && state?.works ? jail : null;
   const jailed = around !== null;
+  // Where the jail may work the next time, the CLI's own sandbox was tried in the wrong place.
+  const inPlace = state?.final ?? true;
   const machine = thisMachine(jailed);
   const remembered = await recall?.(agent.id).catch(() => null);
   if (remembered?.stamp === place.stamp) {
@@ -160,8 +163,16 @@ async function describe(
         ? { state: remembered.sandbox, final: true }
         : await trySandbox(agent, place.path, real, around);
     const { version, flags } = remembered;
-    const { state, final } = sandbox;
-    return { ...place, version, flags: new Set(flags), sandbox: state, jailed, machine, error: null, final };
+    return {
+      ...place,
+      version,
+      flags: new Set(flags),
+      sandbox: sandbox.state,
+      jailed,
+      machine,
+      error: null,
+      final: sandbox.final && inPlace,
+    };
   }
   const { version, error, final } = await askVersion(place.path, environment);
   if (version === null) {
@@ -180,6 +191,6 @@ async function describe(
     jailed,
     machine,
     error,
-    final: sandbox.final && (help === null || help.exitCode !== undefined),
+    final: sandbox.final && inPlace && (help === null || help.exitCode !== undefined),
   };
 }

@@ -7,22 +7,27 @@ import { codeOf } from "./manager/config-folders.ts";
 const prefix = "skill-runner-probe-";
 
 /** Makes an empty folder for as long as a CLI is asked something. The caller removes it. */
-export function makeProbeFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
+export function makeProbeFolder(within = tmpdir()): Promise<string> {
+  return mkdtemp(join(within, `${prefix}${process.pid}-`));
 }
 
 /**
  * Removes the folders that a killed process left behind. To be called before this process asks: a process id may have been
  * used before. Never rejects.
+ * @param dataDir the jail is tried there
  */
-export async function dropProbeLeftovers(): Promise<void> {
-  const names = await readdir(tmpdir()).catch(() => []);
+export async function dropProbeLeftovers(dataDir: string): Promise<void> {
+  await Promise.all([tmpdir(), dataDir].map(dropIn));
+}
+
+async function dropIn(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
   const left = names.filter((name) => {
     const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN;
     return pid === process.pid || (Number.isInteger(pid) && !isAlive(pid));
   });
   await Promise.all(
-    left.map((name) => rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => undefined)),
+    left.map((name) => rm(join(folder, name), { recursive: true, force: true }).catch(() => undefined)),
   );
 }
 

@@ -89,8 +89,8 @@ async function askWithin(
   try {
     if (jail === null) return await ask(path, args, environment, extra);
     const env = { PATH: environment.PATH ?? "" };
-    const within = await jail.aroundQuestion(agent, folder, { executable: path, args, env });
-    return await ask(within?.executable ?? path, within?.args ?? args, environment, extra);
+    const { command } = await jail.aroundQuestion(agent, folder, { executable: path, args, env });
+    return await ask(command.executable, command.args, environment);
   } finally {
     await rm(folder, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
   }

@@ -20,6 +20,7 @@ import type { RunProgress } from "./run-progress.ts";
 import { RunStopped } from "./stop-reason.ts";
 import { runTurn, type TurnOutcome } from "./turn.ts";
 import { mostOf } from "./usage-sampler.ts";
+import { warnOfSandbox } from "./warn-of-sandbox.ts";
 
 /** Failed sign-ins a CLI may retry by itself before the run is ended: some go on for minutes. */
 const maxAuthRetries = 2;
@@ -82,18 +83,19 @@ export async function attemptTurn(
   const wrapped = await withPythonRuntime(skill, inside, {
     cwd: paths.workspace,
     signal: stop.signal,
-    within: async (process) => (await jailed(process)) ?? process,
+    within: async (process) => (await jailed(process)).command,
   });
   if (wrapped.warning !== null) progress.warn("RUNTIME_DEPENDENCIES_INJECTION_FAILED", wrapped.warning);
   // A crash must not make it do its work twice.
   if (agent.toolsUnheard) await progress.jot();
   const hearing = hear(progress, stop);
   const outer = await jailed({ ...inside, executable: wrapped.executable, args: wrapped.args });
+  warnOfSandbox(context, progress, parts.installation, outer);
   const outcome = await runTurn({
     agent,
     request,
-    process: outer ?? { ...inside, executable: wrapped.executable, args: wrapped.args },
-    isJailed: outer !== null,
+    process: outer.command,
+    isJailed: outer.jailed,
     files: command.files,
     prompt: parts.prompt,
     cwd: paths.workspace,
@@ -113,13 +115,14 @@ export async function attemptTurn(
       ),
     onEvent: hearing.listener,
     onRaw: tellRaw(progress),
-  });
+  }).finally(outer.settle);
   progress.note({
     session_id: outcome.summary.sessionId ?? run.session_id,
     usage: usageOf(run, outcome),
     resources: mostOf(run.resources, outcome.resources),
   });
-  writeFileSync(logs.meta, JSON.stringify(describeTurn(outcome, wrapped.args, parts.installation), null, 2));
+  const meta = { ...describeTurn(outcome, wrapped.args, parts.installation), jailed: outer.jailed };
+  writeFileSync(logs.meta, JSON.stringify(meta, null, 2));
   return { ...outcome, worked: hearing.worked };
 }
 

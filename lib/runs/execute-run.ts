@@ -1,4 +1,4 @@
-import type { Agent, Installation } from "../agents/index.ts";
+import type { Agent } from "../agents/index.ts";
 import { RunnerError } from "../errors.ts";
 import { buildContinuePrompt, buildRepairPrompt, toStrictSchema } from "../skills/index.ts";
 import { mediumFailure } from "../storage/index.ts";
@@ -68,7 +68,6 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
     session_id: run.resume?.session_id ?? null,
     session_in_folder: installation.jailed,
   });
-  if (run.attempt === 1) warnOfSandbox(context, progress, installation);
 
   const strict =
     mode === "auto" && agent.capabilities.outputSchema && skill.schemas.output
@@ -120,15 +119,6 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
     });
     prompt = buildRepairPrompt(answer.issues, skill.schemas.output);
   }
-}
-
-function warnOfSandbox(context: RunContext, progress: RunProgress, installation: Installation): void {
-  if (context.sandbox !== "workspace-write" || installation.sandbox !== "fails" || installation.jailed)
-    return;
-  progress.warn(
-    "SANDBOX_UNAVAILABLE",
-    `The sandbox of ${progress.run.engine} does not work on this machine: its tools ran without.`,
-  );
 }
 
 function hardTimeout(run: RunRecord, context: RunContext, stop: AbortController): NodeJS.Timeout {

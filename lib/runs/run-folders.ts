@@ -51,6 +51,8 @@ const leftOut = new Set(["node_modules", ".venv", "__pycache__"]);
 
 /**
  * @param parts.isShared the storage outlives this machine's disk
+ * @param parts.logins files of logins that a run has copies of while its agent works, below its home: what a crash left of
+ * them is no business of the storage
  */
 export function createRunFolders(parts: {
   dataDir: string;
@@ -58,9 +60,11 @@ export function createRunFolders(parts: {
   isShared: boolean;
   /** Where other servers tell what their runs do, if there are any. */
   live?: Pick<LiveLog, "after">;
+  logins?: readonly string[];
   log: Pick<Log, "warn">;
 }): RunFolders {
   const { dataDir, records, isShared, live, log } = parts;
+  const logins = new Set(parts.logins?.map((path) => `home/${path}`));
   const pathsOf = (id: string) => runPaths(dataDir, id);
   if (!isShared) {
     return {
@@ -144,7 +148,10 @@ export function createRunFolders(parts: {
       const { root } = pathsOf(id);
       if (!existsSync(root)) return null;
       const missing: string[] = [];
-      const packed = await packFolder(root, { keeps, onLeftOut: (path) => missing.push(path) });
+      const packed = await packFolder(root, {
+        keeps: (path) => keeps(path) && !logins.has(path),
+        onLeftOut: (path) => missing.push(path),
+      });
       const copy = await copies.write(id, revision, packed);
       await replaceFile(join(root, markFile), JSON.stringify({ id: copy.id }), { durable: false });
       if (missing.length > 0)

@@ -4,7 +4,11 @@ export type Mount =
   | { at: string; as: "hidden" }
   /** A file that cannot be opened. */
   | { at: string; as: "masked" }
-  | { at: string; as: "readable" | "writable"; from: string };
+  /** A link in what is hidden. */
+  | { at: string; as: "link"; to: string }
+  /** `ifThere`: it may have gone by the time that it is mounted. */
+  | { at: string; as: "readable"; from: string; ifThere?: boolean }
+  | { at: string; as: "writable"; from: string };
 
 /**
  * What bubblewrap is started as. "user" makes a user namespace; so does "root-in-namespace", for a root without
@@ -78,8 +82,10 @@ function spell(mount: Mount): string[] {
     case "masked":
       // A device on a file system without devices: it is there, and opening it is refused.
       return ["--ro-bind", "/dev/null", mount.at];
+    case "link":
+      return ["--symlink", mount.to, mount.at];
     case "readable":
-      return ["--ro-bind", mount.from, mount.at];
+      return [mount.ifThere === true ? "--ro-bind-try" : "--ro-bind", mount.from, mount.at];
     case "writable":
       return ["--bind", mount.from, mount.at];
   }

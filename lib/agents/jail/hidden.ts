@@ -2,20 +2,52 @@ import { realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join, relative, sep } from "node:path";
 
-/** Folders of any Linux that hold what is no agent's business: sockets of services, other users, other containers. */
+/**
+ * Folders of any Linux that hold what is no agent's business: other users, other containers, and sockets by which who may
+ * write to them rules the machine. Most of those are below /run (Docker, Podman, containerd), which /var/run is a link to.
+ */
 export const foreignFolders: readonly string[] = [
   "/run",
+  "/var/run",
   "/home",
   "/root",
   "/etc/kubernetes",
   "/etc/ssl/private",
+  "/mnt/wsl/docker-desktop",
   "/var/lib/containerd",
   "/var/lib/containers",
   "/var/lib/docker",
+  "/var/lib/incus",
   "/var/lib/kubelet",
+  "/var/lib/libvirt",
+  "/var/lib/lxc",
+  "/var/lib/lxcfs",
+  "/var/lib/lxd",
+  "/var/snap/docker",
+  "/var/snap/lxd",
 ];
 
-/** Files that an agent of root could read. */
+/** Variables that say where else such a socket lies: a path, or an address that ends with one (unix:///path). */
+export const socketVariables: readonly string[] = [
+  "BUILDKIT_HOST",
+  "CONTAINER_HOST",
+  "CONTAINERD_ADDRESS",
+  "DOCKER_HOST",
+  "INCUS_SOCKET",
+  "LXD_SOCKET",
+  "SSH_AUTH_SOCK",
+];
+
+/** Variables that name a folder with such sockets, or with the keys to them. */
+export const foreignFolderVariables: readonly string[] = [
+  "DOCKER_CERT_PATH",
+  "DOCKER_CONFIG",
+  "INCUS_DIR",
+  "LXD_DIR",
+  "XDG_RUNTIME_DIR",
+];
+
+/** Files that an agent of root could read. They lie among others that programs need. */
 export const foreignFiles: readonly string[] = [
   "/etc/shadow",
   "/etc/shadow-",
@@ -70,11 +102,11 @@ export function isWithin(path: string, folder: string): boolean {
   return rest === "" || (rest !== ".." && !rest.startsWith(`..${sep}`) && !isAbsolute(rest));
 }
 
-/** What stands at a path, links followed; null for nothing (or nothing that we may see). */
-export function kindOf(path: string): "folder" | "file" | null {
+/** What stands at a path, links followed ("other": a socket, a pipe, a device); null for nothing that we may see. */
+export function kindOf(path: string): "folder" | "file" | "other" | null {
   try {
     const info = statSync(path);
-    return info.isDirectory() ? "folder" : info.isFile() ? "file" : null;
+    return info.isDirectory() ? "folder" : info.isFile() ? "file" : "other";
   } catch {
     return null;
   }

@@ -1,2 +1,10 @@
-export { createJail, type Jail, type JailSetting, type JailState } from "./jail.ts";
-export type { JailedRun } from "./layout.ts";
+export type { JailedRun } from "./host.ts";
+export {
+  createJail,
+  type Enclosed,
+  type Jail,
+  type JailSetting,
+  type JailState,
+  requiredWords,
+  sandboxRequired,
+} from "./jail.ts";

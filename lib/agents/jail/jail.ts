@@ -1,14 +1,9 @@
-import { existsSync, statSync } from "node:fs";
-import { access, constants, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { delimiter, isAbsolute, join } from "node:path";
+import { RunnerError } from "../../errors.ts";
 import type { Agent } from "../agent.ts";
-import { askCli } from "../ask-cli.ts";
-import { pathOf } from "../credentials.ts";
-import { makeProbeFolder } from "../probe-folders.ts";
-import { jailArguments, kernelFiles, type Privileges, splitEnvironment } from "./arguments.ts";
-import { homeOf } from "./hidden.ts";
-import { type JailedAgent, type JailedRun, type JailHost, layOutJail, whyNotHidden } from "./layout.ts";
+import type { JailedRun, JailHost } from "./host.ts";
+import { lendCopies } from "./own-copies.ts";
+import { runIn, type Trial, tryBubblewrap } from "./trial.ts";
+import { type Command, wrap } from "./wrap.ts";
 
 /** auto: on where bubblewrap works; required: no run without; off: never. */
 export type JailSetting = "auto" | "required" | "off";
@@ -18,134 +13,47 @@ export interface JailState {
   works: boolean;
   /** In a sentence, what was tried or set. */
   reason: string;
+  /** False when the next answer may be another one: it was short of something, or not in time. */
+  final: boolean;
 }
 
-/** A process as it is started. */
-export interface Command {
-  executable: string;
-  args: string[];
-  env: Record<string, string>;
+/** A command as it is to be started. */
+export interface Enclosed {
+  command: Command;
+  /** Whether it is in the jail. */
+  jailed: boolean;
+  /** Why it is not, though `auto` asks for it; null otherwise. */
+  lacking: string | null;
+  /** To be called when no process of the run is left: keeps the logins that it renewed. Never throws. */
+  settle(): void;
 }
 
 /** The sandbox around the whole of an agent's CLI, for all agents alike: bubblewrap. */
 export interface Jail {
-  /** Whether agents run in it, and why. Tried once, and remembered. */
+  /** Whether agents run in it, and why. Tried once, and remembered when it says something for good. */
   state(): Promise<JailState>;
   /**
-   * The command in the jail of a run; null where runs go without.
+   * The command in the jail of a run, or as it is where runs go without.
    * @param executable the CLI that the command starts in the end
+   * @throws RunnerError SANDBOX_REQUIRED when no run may go without, and it does not work
    */
-  around(agent: Agent, executable: string, run: JailedRun, command: Command): Promise<Command | null>;
+  around(agent: Agent, executable: string, run: JailedRun, command: Command): Promise<Enclosed>;
   /** The same for a question to a CLI, in a folder that the caller removes afterwards. */
-  aroundQuestion(agent: Agent, folder: string, command: Command): Promise<Command | null>;
+  aroundQuestion(agent: Agent, folder: string, command: Command): Promise<Enclosed>;
 }
 
 export interface JailOptions extends JailHost {
   setting: JailSetting;
 }
 
-interface Tried {
-  bubblewrap: string | null;
-  privileges: Privileges;
-  works: boolean;
-  reason: string;
-}
-
-const tryTimeoutMs = 20_000;
-const isRoot = () => process.getuid?.() === 0;
-
-export function createJail(options: JailOptions): Jail {
+/** @param attempt what tries bubblewrap on this machine */
+export function createJail(options: JailOptions, attempt: typeof tryBubblewrap = tryBubblewrap): Jail {
   const { setting, environment } = options;
-  let tried: Promise<Tried> | undefined;
-  const existingKernelFiles = kernelFiles.filter((path) => existsSync(path));
+  let tried: Promise<Trial> | undefined;
 
-  const wrap = (
-    bubblewrap: string,
-    privileges: Privileges,
-    agent: JailedAgent,
-    executable: string,
-    run: JailedRun,
-    command: Command,
-  ): Command => {
-    const mounts = layOutJail(options, agent, executable, run);
-    const { outside, inside } = splitEnvironment(command.env);
-    const home = homeOf(environment);
-    const ownHome = home !== null && command.env.HOME !== undefined ? {} : { HOME: home ?? run.home };
-    const args = jailArguments({
-      privileges,
-      mounts,
-      cwd: run.workspace,
-      setEnvironment: { ...inside, ...ownHome },
-      kernelFiles: existingKernelFiles,
-    });
-    return {
-      executable: bubblewrap,
-      args: [...args, command.executable, ...command.args],
-      env: outside,
-    };
-  };
-
-  const attempt = async (bubblewrap: string, privileges: Privileges) => {
-    const folder = await makeProbeFolder();
-    try {
-      const env = { PATH: environment.PATH ?? "/usr/bin:/bin" };
-      const { executable, args } = wrap(bubblewrap, privileges, nobody, bubblewrap, runIn(folder), {
-        executable: "true",
-        args: [],
-        env,
-      });
-      const answer = await askCli(executable, args, {
-        env,
-        cwd: tmpdir(),
-        timeoutMs: tryTimeoutMs,
-        maxBuffer: 64 * 1024,
-      });
-      return {
-        works: !answer.failed,
-        words: answer.stderr.trim().split("\n").at(-1) ?? "",
-        final: answer.exitCode !== undefined,
-      };
-    } finally {
-      await rm(folder, { recursive: true, force: true }).catch(() => undefined);
-    }
-  };
-
-  const findOut = async (): Promise<Tried & { final: boolean }> => {
-    const none = { bubblewrap: null, privileges: "user" as const, works: false, final: true };
-    if (process.platform !== "linux") return { ...none, reason: "bubblewrap needs Linux." };
-    const bubblewrap = await inPath("bwrap", environment.PATH ?? "");
-    if (bubblewrap === null)
-      return {
-        ...none,
-        reason: "bubblewrap is not installed (no bwrap in PATH): install the package bubblewrap.",
-      };
-    const unhidden = whyNotHidden(options);
-    if (unhidden !== null) return { ...none, reason: `bubblewrap cannot be used: ${unhidden}.` };
-    const kinds: Privileges[] = isRoot() ? ["root", "root-in-namespace"] : ["user"];
-    let last = { works: false, words: "", final: true };
-    for (const privileges of kinds) {
-      last = await attempt(bubblewrap, privileges);
-      if (!last.works) continue;
-      const foreign = privileges === "root-in-namespace" ? foreignLogins(options) : null;
-      if (foreign !== null) return { ...none, reason: foreign };
-      return {
-        bubblewrap,
-        privileges,
-        works: true,
-        final: true,
-        reason: "bubblewrap was tried and works here.",
-      };
-    }
-    return {
-      ...none,
-      final: last.final,
-      reason: `bubblewrap was tried and does not work here: ${last.words || "it did not answer"}.`,
-    };
-  };
-
-  const once = (): Promise<Tried> => {
+  const once = (): Promise<Trial> => {
     if (tried !== undefined) return tried;
-    const asking = findOut();
+    const asking = attempt(options);
     tried = asking;
     // What was cut short says nothing for good.
     const forget = () => {
@@ -156,63 +64,32 @@ export function createJail(options: JailOptions): Jail {
   };
 
   const around = async (agent: Agent, executable: string, run: JailedRun, command: Command) => {
-    if (setting === "off") return null;
-    const { works, bubblewrap, privileges } = await once();
-    return works && bubblewrap !== null
-      ? wrap(bubblewrap, privileges, agent, executable, run, command)
-      : null;
+    const bare = { command, jailed: false, lacking: null, settle: () => undefined };
+    if (setting === "off") return bare;
+    const { use, reason } = await once();
+    if (use === null && setting === "required") throw sandboxRequired(reason);
+    if (use === null) return { ...bare, lacking: reason };
+    const wrapped = wrap(options, { ...use, agent, executable, run }, command);
+    return { command: wrapped, jailed: true, lacking: null, ...lendCopies(environment, agent, run) };
   };
 
   return {
     async state() {
-      if (setting === "off") return { setting, works: false, reason: "SKILL_RUNNER_SANDBOX is off." };
-      const { works, reason } = await once();
-      return { setting, works, reason };
+      if (setting === "off")
+        return { setting, works: false, reason: "SKILL_RUNNER_SANDBOX is off.", final: true };
+      const { use, reason, final } = await once();
+      return { setting, works: use !== null, reason, final };
     },
     around,
     aroundQuestion: (agent, folder, command) => around(agent, command.executable, runIn(folder), command),
   };
 }
 
-/** An agent of which nothing is shown. */
-const nobody: JailedAgent = {
-  homes: [],
-  credentialFiles: [],
-  settings: [],
-  environment: [],
-  configVariable: null,
-};
-
-function runIn(folder: string): JailedRun {
-  return {
-    workspace: join(folder, "workspace"),
-    temporary: join(folder, "tmp"),
-    home: join(folder, "home"),
-    turnDir: null,
-  };
+/** @param reason why the sandbox does not work, in sentences */
+export function sandboxRequired(reason: string): RunnerError {
+  return new RunnerError("SANDBOX_REQUIRED", `${reason} ${requiredWords}`, { retryAfterSeconds: 60 });
 }
 
-/** Root in a user namespace is not asked for leave only where root owns the files. Null when that is so of all logins. */
-function foreignLogins({ agents, environment }: JailHost): string | null {
-  const places = agents.flatMap((agent) =>
-    [...agent.homes.map(({ home }) => home), ...agent.credentialFiles].map((path) =>
-      pathOf(agent, path, environment),
-    ),
-  );
-  const foreign = places.some((path) => (statSync(path, { throwIfNoEntry: false })?.uid ?? 0) !== 0);
-  return foreign
-    ? "bubblewrap works here, but root without CAP_SYS_ADMIN could not use the agents' logins in it, as another user owns them: run the server as that user, or give it CAP_SYS_ADMIN."
-    : null;
-}
-
-async function inPath(name: string, path: string): Promise<string | null> {
-  for (const folder of path.split(delimiter).filter(isAbsolute)) {
-    const candidate = join(folder, name);
-    const isThere = await access(candidate, constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (isThere) return candidate;
-  }
-  return null;
-}
+/** What it means that it is required. */
+export const requiredWords =
+  "SKILL_RUNNER_SANDBOX=required lets no job run without it; docs/configuration.md says what it needs.";

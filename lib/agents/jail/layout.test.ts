@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { claude } from "../claude/index.ts";
 import { codex } from "../codex/index.ts";
-import { layOutJail, whyNotHidden } from "./layout.ts";
+import { layOutJail } from "./layout.ts";
+import { whyNotHidden } from "./veils.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -88,8 +89,13 @@ test("links that an earlier turn left do not lead mounts elsewhere", () => {
   expect(existsSync(join(folder, "data/other/x"))).toBe(false);
 });
 
-test("a data directory that cannot be hidden is told", () => {
+test("whatever of the server's cannot be hidden is told", () => {
   const host = { environment: {}, agents: [], npmPrefix: "/n", serverFiles: [] };
-  expect(whyNotHidden({ ...host, serverFolders: ["/"] })).toContain("/");
-  expect(whyNotHidden({ ...host, serverFolders: [folder] })).toBeNull();
+  const told = (...serverFolders: string[]) => whyNotHidden({ ...host, serverFolders });
+  expect(told("/")).toContain("in /,");
+  expect(told(folder, "/opt")).toContain("/opt");
+  symlinkSync("/usr/share", join(folder, "project"));
+  expect(told(folder, join(folder, "project"))).not.toBeNull();
+  expect(told(folder)).toBeNull();
+  expect(whyNotHidden({ ...host, serverFolders: [folder], serverFiles: ["/jobs.db"] })).not.toBeNull();
 });

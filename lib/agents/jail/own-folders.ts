@@ -1,5 +1,7 @@
 import { lstatSync, mkdirSync, rmSync } from "node:fs";
-import { join, sep } from "node:path";
+import { join, relative, sep } from "node:path";
+import type { Mount } from "./arguments.ts";
+import { isWithin, kindOf } from "./hidden.ts";
 
 /** Makes a folder with its parents. False when that cannot be done. */
 export function makeFolder(path: string): boolean {
@@ -27,19 +29,31 @@ export function makeFolderWithin(root: string, below: string): string {
   return path;
 }
 
-/** Removes what is no folder (and no file, at the end) on the way to places in a folder that an agent may write to. */
-export function clearWay(root: string, places: readonly string[]): void {
-  for (const place of places) {
-    const parts = place.split(sep).filter(Boolean);
-    let path = root;
-    for (const [index, part] of parts.entries()) {
-      path = join(path, part);
-      const info = lstatSync(path, { throwIfNoEntry: false });
-      if (info === undefined) break;
-      const isLast = index === parts.length - 1;
-      if (info.isDirectory() || (isLast && info.isFile())) continue;
-      rmSync(path);
-      break;
-    }
+/**
+ * Removes from folders that an agent may write to what would lead mounts elsewhere, or stand in their way: links, and files
+ * where a folder is to be mounted or the other way round. bubblewrap makes what is missing then.
+ */
+export function clearWays(folders: readonly { at: string; from: string }[], mounts: readonly Mount[]): void {
+  for (const { at, from } of folders)
+    for (const mount of mounts)
+      if (mount.at !== at && isWithin(mount.at, at)) clearWay(from, relative(at, mount.at), isFolder(mount));
+}
+
+function clearWay(root: string, place: string, endsWithFolder: boolean): void {
+  const parts = place.split(sep).filter(Boolean);
+  let path = root;
+  for (const [index, part] of parts.entries()) {
+    path = join(path, part);
+    const info = lstatSync(path, { throwIfNoEntry: false });
+    if (info === undefined) return;
+    const wantsFolder = index < parts.length - 1 || endsWithFolder;
+    if (wantsFolder ? info.isDirectory() : info.isFile()) continue;
+    rmSync(path, { recursive: true, force: true });
+    return;
   }
+}
+
+function isFolder(mount: Mount): boolean {
+  if (mount.as === "hidden") return true;
+  return mount.as !== "masked" && mount.as !== "link" && kindOf(mount.from) === "folder";
 }

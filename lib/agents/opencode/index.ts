@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { RunnerError } from "../../errors.ts";
 import { type Agent, type TurnRequest, takes } from "../agent.ts";
+import { readObject, withRenewedTokens } from "../renewed-tokens.ts";
 import { opencodeConfig, skillsFolder } from "./config.ts";
 import { opencodeModels, readOpencodeModels } from "./models.ts";
 import { pluginSource, startOnlyEnvironment } from "./plugin.ts";
@@ -51,6 +52,8 @@ export const opencode: Agent = {
     `Use the skill "${skillId}": load it with the skill tool, or else read ${skillsFolder}/${skillId}/SKILL.md, and do what it says.`,
   credentialFiles: [".local/share/opencode/auth.json"],
   credentialRule: "any",
+  // An entry of type "wellknown" names an address from which every later run would take settings, with commands in them.
+  ownCopies: { ".local/share/opencode/auth.json": renewedLogins },
   login: {
     terminal: { args: ["auth", "login"], steps: "Choose the provider of your model." },
     keyVariable: keyOfProvider,
@@ -121,6 +124,25 @@ export const opencode: Agent = {
   read: readOpencode,
   explainStderr: explainOpencodeStderr,
 };
+
+/** The logins that there were, with the tokens of those by OAuth as a run renewed them; no new ones, no keys. */
+function renewedLogins(shared: string, own: string): string | null {
+  const logins = readObject(shared);
+  const ofRun = readObject(own);
+  if (logins === null || ofRun === null) return null;
+  const renewed = Object.entries(logins).flatMap(([provider, login]) => {
+    if (!isOauth(login) || !isOauth(ofRun[provider])) return [];
+    const tokens = { tokens: ["access", "refresh"], expires: "expires" };
+    const after = withRenewedTokens(login, ofRun[provider], tokens);
+    return after === null ? [] : [[provider, after] as const];
+  });
+  if (renewed.length === 0) return null;
+  return JSON.stringify({ ...logins, ...Object.fromEntries(renewed) }, null, 2);
+}
+
+function isOauth(login: unknown): boolean {
+  return login instanceof Object && "type" in login && login.type === "oauth";
+}
 
 /** @throws RunnerError MODEL_INVALID: a model without its provider is none to opencode. */
 function modelName({ provider, model }: TurnRequest): string {

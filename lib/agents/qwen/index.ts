@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { type Agent, type TurnRequest, takes } from "../agent.ts";
+import { readObject, withRenewedTokens } from "../renewed-tokens.ts";
 import { qwenSettings, secretVariables } from "./config.ts";
 import { qwenModels } from "./models.ts";
 import { explainQwenStderr, readQwen } from "./stream.ts";
@@ -28,6 +29,11 @@ export const qwen: Agent = {
   // An API key that was set up in the CLI stands in its settings.
   credentialFiles: [".qwen/oauth_creds.json", ".qwen/settings.json"],
   credentialRule: "any",
+  ownCopies: {
+    // It names hooks and servers to start.
+    ".qwen/settings.json": () => null,
+    ".qwen/oauth_creds.json": renewedLogin,
+  },
   login: { terminal: { args: [], steps: "Type /auth in it, and follow the link that it shows." } },
   // Qwen writes its settings on any start.
   credentialMarks: { ".qwen/settings.json": /"(?:apiKey|\w+_API_KEY)"\s*:\s*"[^"]/ },
@@ -84,6 +90,15 @@ export const qwen: Agent = {
   read: readQwen,
   explainStderr: explainQwenStderr,
 };
+
+/** Its tokens, which a run may have renewed; never `resource_url`, to which prompts are sent. */
+function renewedLogin(shared: string, own: string): string | null {
+  const login = withRenewedTokens(readObject(shared), readObject(own), {
+    tokens: ["access_token", "refresh_token"],
+    expires: "expiry_date",
+  });
+  return login && JSON.stringify(login, null, 2);
+}
 
 function inWorkspace({ workspace }: TurnRequest): Record<string, string> {
   return Object.fromEntries(

@@ -1,0 +1,121 @@
+import { randomUUID } from "node:crypto";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join, sep } from "node:path";
+import { pathOf } from "../credentials.ts";
+import { homeOf, realPathOf } from "./hidden.ts";
+import type { Environment, JailedAgent, JailedRun } from "./host.ts";
+import { makeFolderWithin } from "./own-folders.ts";
+import { ownPathOf } from "./places.ts";
+
+/** Largest file that is copied, in bytes: a login or settings take some thousand. */
+const maxBytes = 4 * 1024 * 1024;
+
+/** The copies that a run has for a turn. */
+export interface OwnCopies {
+  /**
+   * Takes renewed logins over into the files that all runs share, and drops the copies. To be called when no process of the
+   * run is left. Never throws: what the agent made of its copies must not fail the run.
+   */
+  settle(): void;
+}
+
+/**
+ * Gives a run copies of its agent's files that it may write to, but not for others, anew for every turn
+ * (`Agent.ownCopies`).
+ */
+export function lendCopies(environment: Environment, agent: JailedAgent, run: JailedRun): OwnCopies {
+  const home = homeOf(environment) ?? realPathOf(run.home);
+  const lent = Object.entries(agent.ownCopies ?? {}).map(([file, renewed]) => {
+    const shared = realPathOf(pathOf(agent, file, environment));
+    const path = ownPathOf(agent, file, environment, home);
+    const copy = join(makeFolderWithin(run.home, dirname(path)), basename(path));
+    rmSync(copy, { recursive: true, force: true });
+    const text = readShared(shared);
+    if (text !== null) writeFileSync(copy, text, { flag: "wx", mode: 0o600 });
+    return { path, shared, copy, text, renewed };
+  });
+  return {
+    settle() {
+      for (const { path, shared, copy, text, renewed } of lent) {
+        try {
+          const own = text === null ? null : readOwn(run.home, path);
+          const now = own === null || own === text ? null : readShared(shared);
+          const kept = own === null || now === null ? null : renewed(now, own);
+          if (kept !== null && kept !== now) replaceShared(shared, kept);
+          if (isBelowFolders(run.home, path)) rmSync(copy, { recursive: true, force: true });
+        } catch {
+          // What cannot be read or kept is lost: the CLI renews it again next time.
+        }
+      }
+    },
+  };
+}
+
+function readShared(path: string): string | null {
+  try {
+    return statSync(path).size <= maxBytes ? readFileSync(path, "utf8") : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What the agent made of its copy; null when it is gone, or something else stands in its place or on the way to it. */
+function readOwn(root: string, path: string): string | null {
+  if (!isBelowFolders(root, path)) return null;
+  let file: number;
+  try {
+    file = openSync(join(root, path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return null;
+  }
+  try {
+    const info = fstatSync(file);
+    return info.isFile() && info.size <= maxBytes ? readFileSync(file, "utf8") : null;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Whether all on the way to a file are folders: through a link, an agent would have another file read or removed. */
+function isBelowFolders(root: string, path: string): boolean {
+  let at = root;
+  for (const part of dirname(path).split(sep)) {
+    at = join(at, part);
+    if (lstatSync(at, { throwIfNoEntry: false })?.isDirectory() !== true) return false;
+  }
+  return true;
+}
+
+/** Replaces a file whole, with its owner and mode; one that is mounted by itself, as in a container, is written to. */
+function replaceShared(path: string, text: string): void {
+  const before = statSync(path);
+  const temporary = `${path}.${randomUUID()}`;
+  try {
+    writeFileSync(temporary, text, { flag: "wx", mode: 0o600 });
+    giveTo(temporary, before);
+    renameSync(temporary, path);
+  } catch {
+    rmSync(temporary, { force: true });
+    writeFileSync(path, text);
+  }
+}
+
+function giveTo(path: string, { uid, gid, mode }: Stats): void {
+  chmodSync(path, mode & 0o777);
+  const mine = statSync(path);
+  if (mine.uid !== uid || mine.gid !== gid) chownSync(path, uid, gid);
+}
