@@ -68,9 +68,9 @@ export const environment = z.object({
     ),
   SKILL_RUNNER_SANDBOX: z
     .enum(["auto", "required", "off"])
-    .default("off")
+    .default("auto")
     .describe(
-      "The runner's own sandbox around every agent, by bubblewrap. auto: on where it works; required: no job runs without it; off: never. On trial: docs/security.md says what it does not hold yet.",
+      "The runner's own sandbox around every agent, by bubblewrap. auto: on where it works; required: no job runs without it; off: never.",
     ),
   NPM_CONFIG_PREFIX: z
     .string()

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ulid } from "ulid";
@@ -62,6 +62,18 @@ test("a server has the files of a run as of its last step, fetches them once, an
   expect(await records.children(`folders:${day}:${id}`)).toHaveLength(1);
   await one.folders.drop(id);
   expect(await records.children("folders")).toEqual([]);
+});
+
+test("a copy of a login that a crash left in a run's home does not go along", async () => {
+  const [one, two] = [serverCalled("one"), serverCalled("two")];
+  const run = atRevision(1);
+  const homeOn = (server: typeof one) => join(runPaths(server.dataDir, run.request_id).home, ".qwen");
+  await one.write(run.request_id, "first");
+  await mkdir(homeOn(one), { recursive: true });
+  for (const name of ["settings.json", "session.json"]) await writeFile(join(homeOn(one), name), "x");
+  await one.folders.keep(run);
+  await two.folders.here(run);
+  expect(await readdir(homeOn(two))).toEqual(["session.json"]);
 });
 
 test("nothing takes the place of a folder that somebody works in", async () => {

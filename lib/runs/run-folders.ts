@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
+import { agents } from "../agents/index.ts";
 import { packFolder, unpackFolder } from "../archives/index.ts";
 import { parseJson } from "../json.ts";
 import type { LiveLog } from "../queue/index.ts";
@@ -51,13 +52,12 @@ const leftOut = new Set(["node_modules", ".venv", "__pycache__"]);
 
 /**
  * @param parts.isShared the storage outlives this machine's disk
- * @param parts.logins files of logins that a run has copies of while its agent works, below its home: what a crash left of
- * them is no business of the storage
  */
 export function createRunFolders(parts: {
   dataDir: string;
   records: RecordStore;
   isShared: boolean;
+<<<<<<< HEAD
   /** Where other servers tell what their runs do, if there are any. */
   live?: Pick<LiveLog, "after">;
   logins?: readonly string[];
@@ -65,6 +65,15 @@ export function createRunFolders(parts: {
 }): RunFolders {
   const { dataDir, records, isShared, live, log } = parts;
   const logins = new Set(parts.logins?.map((path) => `home/${path}`));
+=======
+  log: Pick<Log, "warn">;
+}): RunFolders {
+  const { dataDir, records, isShared, log } = parts;
+  // Copies of logins, which a crash may have left.
+  const logins = new Set(
+    agents.flatMap(({ ownCopies = {} }) => Object.keys(ownCopies)).map((path) => `home/${path}`),
+  );
+>>>>>>> 5b50cff (feat: the sandbox is on wherever bubblewrap works)
   const pathsOf = (id: string) => runPaths(dataDir, id);
   if (!isShared) {
     return {

@@ -31,7 +31,8 @@ beforeAll(async () => {
   await writeFile(executable, `#!/bin/sh\n${login}\nexec "${codex}" "$@"\n`);
   await chmod(executable, 0o755);
   server = await startBuiltServer({
-    PATH: `${join(folder, "bin")}:${process.env.PATH}`,
+    // The real one's prefix stands behind it: what PATH names is there in the runner's sandbox, too.
+    PATH: `${join(folder, "bin")}:${join(root, "data/cache/npm")}:${process.env.PATH}`,
     HOME: join(folder, "home"),
     SKILL_RUNNER_DATA_DIR: join(folder, "data"),
     NPM_CONFIG_PREFIX: join(folder, "npm"),

@@ -90,7 +90,7 @@ export function isSystemFolder(folder: string): boolean {
 /** The path with all links followed; what does not exist yet keeps its name below the folder that does. */
 export function realPathOf(path: string): string {
   try {
-    return realpathSync(path);
+    return realpathSync.native(path);
   } catch {
     const parent = dirname(path);
     return parent === path ? path : join(realPathOf(parent), basename(path));

@@ -82,7 +82,10 @@ describe.skipIf(!bubblewrapWorks("lib/agents/jail/jail.test.ts"))("in the jail",
   test("what stands in the place of a copy is neither read nor followed", async () => {
     const login = { access_token: "a", refresh_token: "r", expiry_date: 1 };
     const shared = put(join(folder, "home/.qwen/oauth_creds.json"), JSON.stringify(login));
-    const other = put(join(folder, "data/other"), '{"access_token":"stolen","expiry_date":3}');
+    const other = put(
+      join(folder, "data/oauth_creds.json"),
+      JSON.stringify({ ...login, access_token: "of somebody else", expiry_date: 3 }),
+    );
     const { inside } = machineIn(folder);
     await inside(qwen, `ln -sf '${other}' ~/.qwen/oauth_creds.json`);
     await inside(qwen, `rm -rf ~/.qwen && ln -s '${join(folder, "data")}' ~/.qwen`);
