@@ -104,7 +104,8 @@ async function attemptAs(host: JailHost, bubblewrap: string, privileges: Privile
 
 async function dataFolder([data]: readonly string[]): Promise<string> {
   if (data === undefined) return tmpdir();
-  await mkdir(data, { recursive: true });
+  // Not its parents: below /proc, Node would try to make them for ever.
+  if (kindOf(data) === null) await mkdir(data);
   return data;
 }
 
