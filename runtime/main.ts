@@ -89,6 +89,7 @@ async function reportEngines(services: RunningServices, log: Logger): Promise<vo
   const jail = await services.engines.jail();
   const isWanted = jail.setting === "required" && !jail.works;
   if (isWanted) log.error(jail, "no job can run: the sandbox is required, and does not work here");
+  else if (jail.setting === "auto" && !jail.works) log.warn(jail, "agents run without the runner's sandbox");
   else log.info(jail, jail.works ? "agents run in a sandbox" : "agents run without the runner's sandbox");
   for (const {
     engine,

@@ -139,24 +139,7 @@ export async function createServices({
     asRoot: process.getuid?.() === 0,
     store: shared === null ? createRunStore(records) : createSharedRunStore(records, shared.channel),
     cache: createResultCache(records),
-<<<<<<< HEAD
     feeds: createEventFeeds(shared ?? undefined),
-    folders: createRunFolders({
-      dataDir: config.dataDir,
-      records,
-      isShared,
-      logins: agents.flatMap(({ ownCopies = {} }) => Object.keys(ownCopies)),
-      log,
-      ...(shared === null ? {} : { live: shared.live }),
-    }),
-    secrets: shared === null ? createRunSecrets(config.dataDir) : createSharedRunSecrets(records),
-    idempotency: createIdempotency({ records, isShared: shared !== null, locked: createKeyedLock(), newId }),
-=======
-    feeds: createEventFeeds(),
-    folders: createRunFolders({ dataDir: config.dataDir, records, isShared, log }),
-    secrets: createRunSecrets(config.dataDir),
-    idempotency: createIdempotency({ records, locked: createKeyedLock(), newId }),
->>>>>>> 5b50cff (feat: the sandbox is on wherever bubblewrap works)
     skills,
     validators: createValidators(),
     engines,

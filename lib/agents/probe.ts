@@ -81,14 +81,12 @@ async function askWithin(
   const folder = await makeProbeFolder();
   const { configVariable } = agent;
   const moved = configVariable === null ? undefined : environment[configVariable];
-  const extra = {
-    // codex keeps its own program beside its settings, and not in a home below the temporary folder.
-    TMPDIR: folder,
-    ...(configVariable === null || moved === undefined ? {} : { [configVariable]: moved }),
-  };
+  const places: Record<string, string> =
+    configVariable === null || moved === undefined ? {} : { [configVariable]: moved };
   try {
-    if (jail === null) return await ask(path, args, environment, extra);
-    const env = { PATH: environment.PATH ?? "" };
+    // codex keeps its own program beside its settings, and not in a home below the temporary folder.
+    if (jail === null) return await ask(path, args, environment, { TMPDIR: folder, ...places });
+    const env = { PATH: environment.PATH ?? "", ...places };
     const { command } = await jail.aroundQuestion(agent, folder, { executable: path, args, env });
     return await ask(command.executable, command.args, environment);
   } finally {

@@ -57,7 +57,6 @@ export function createRunFolders(parts: {
   dataDir: string;
   records: RecordStore;
   isShared: boolean;
-<<<<<<< HEAD
   /** Where other servers tell what their runs do, if there are any. */
   live?: Pick<LiveLog, "after">;
   logins?: readonly string[];
@@ -65,15 +64,6 @@ export function createRunFolders(parts: {
 }): RunFolders {
   const { dataDir, records, isShared, live, log } = parts;
   const logins = new Set(parts.logins?.map((path) => `home/${path}`));
-=======
-  log: Pick<Log, "warn">;
-}): RunFolders {
-  const { dataDir, records, isShared, log } = parts;
-  // Copies of logins, which a crash may have left.
-  const logins = new Set(
-    agents.flatMap(({ ownCopies = {} }) => Object.keys(ownCopies)).map((path) => `home/${path}`),
-  );
->>>>>>> 5b50cff (feat: the sandbox is on wherever bubblewrap works)
   const pathsOf = (id: string) => runPaths(dataDir, id);
   if (!isShared) {
     return {
