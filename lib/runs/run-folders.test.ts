@@ -71,8 +71,7 @@ test("a copy of a login that a crash left in a run's home does not go along", as
   await one.write(run.request_id, "first");
   await mkdir(homeOn(one), { recursive: true });
   for (const name of ["settings.json", "session.json"]) await writeFile(join(homeOn(one), name), "x");
-  await one.folders.keep(run);
-  await two.folders.here(run);
+  await two.folders.here(await kept(one.folders, run));
   expect(await readdir(homeOn(two))).toEqual(["session.json"]);
 });
 

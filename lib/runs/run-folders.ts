@@ -59,11 +59,13 @@ export function createRunFolders(parts: {
   isShared: boolean;
   /** Where other servers tell what their runs do, if there are any. */
   live?: Pick<LiveLog, "after">;
-  logins?: readonly string[];
   log: Pick<Log, "warn">;
 }): RunFolders {
   const { dataDir, records, isShared, live, log } = parts;
-  const logins = new Set(parts.logins?.map((path) => `home/${path}`));
+  // Copies of logins, which a crash may have left.
+  const logins = new Set(
+    agents.flatMap(({ ownCopies = {} }) => Object.keys(ownCopies)).map((path) => `home/${path}`),
+  );
   const pathsOf = (id: string) => runPaths(dataDir, id);
   if (!isShared) {
     return {
