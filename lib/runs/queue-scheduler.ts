@@ -6,6 +6,7 @@ import type { RunContext } from "./context.ts";
 import { finish } from "./finish.ts";
 import { interrupted } from "./interruption.ts";
 import { stopError } from "./judge.ts";
+import { createQueueIntake } from "./queue-intake.ts";
 import { jobOf, placeOf } from "./queued-job.ts";
 import type { RunRecord } from "./record.ts";
 import { openRunProgress } from "./run-progress.ts";
@@ -55,6 +56,8 @@ const settleMs = 20_000;
 const askPatienceMs = 5_000;
 /** Milliseconds until a job is given out again that could not be carried out. */
 const againMs = 5_000;
+/** Milliseconds for which it is believed that others serve an engine: to ask costs a look at every connection of Redis. */
+const servedGoodMs = 1_000;
 /** Milliseconds for which a count of the queue is good enough to refuse or let in jobs. */
 const countGoodMs = 200;
 
@@ -72,8 +75,8 @@ export function createQueueScheduler(
   const held = new Map<string, Held>();
   /** What is done about jobs of the queue, from their taking to their end. */
   const handling = new Set<Promise<void>>();
-  /** Engines whose queue is being emptied into the gate. */
-  const serving = new Set<string>();
+  /** When other servers were last seen to take jobs of an engine. */
+  const servedAt = new Map<string, number>();
   const closing = new AbortController();
   let looks: NodeJS.Timeout | undefined;
   let counted = { at: Number.NEGATIVE_INFINITY, counts: Promise.resolve({ waiting: 0, active: 0 }) };
@@ -91,38 +94,6 @@ export function createQueueScheduler(
     );
   };
 
-  /** Takes as many jobs of an engine as there are slots for; one that waits for its slot is nobody's yet. */
-  async function serve(engine: string): Promise<void> {
-    if (serving.has(engine) || closing.signal.aborted) return;
-    serving.add(engine);
-    try {
-      while (!closing.signal.aborted && (await queue.hasWork(engine)) && (await inSlot(engine)));
-    } catch (error) {
-      if (!closing.signal.aborted)
-        log.warn({ err: error, engine }, "the queue could not be looked at; trying again");
-    } finally {
-      serving.delete(engine);
-    }
-  }
-
-  /** Resolves when there was a slot: with whether a job was found for it. The job goes on by itself. */
-  function inSlot(engine: string): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      const carryOut = async () => {
-        const job = closing.signal.aborted ? null : await queue.take(engine);
-        resolve(job !== null);
-        if (job === null) return;
-        const handled = handle(job).catch((error: unknown) => complain(job, error));
-        handling.add(handled);
-        await handled.finally(() => handling.delete(handled));
-      };
-      context.gate
-        .admit({ need: () => context.estimates.need(engine) })
-        .run(carryOut, { signal: closing.signal })
-        .catch(reject);
-    });
-  }
-
   const complain = (job: TakenJob, error: unknown): Promise<void> => {
     log.error(
       { err: error, run: job.run },
@@ -130,6 +101,18 @@ export function createQueueScheduler(
     );
     return job.later(againMs);
   };
+
+  const serve = createQueueIntake({
+    queue,
+    admit: (engine) => context.gate.admit({ need: () => context.estimates.need(engine) }),
+    async handle(job) {
+      const handled = handle(job).catch((error: unknown) => complain(job, error));
+      handling.add(handled);
+      await handled.finally(() => handling.delete(handled));
+    },
+    signal: closing.signal,
+    log,
+  });
 
   async function handle(job: TakenJob): Promise<void> {
     const { run: id } = job;
@@ -267,7 +250,11 @@ export function createQueueScheduler(
   return {
     async reserve({ engine }) {
       await context.engines.installed(engine, { maxAgeMs: 1_000 }).catch(async (error: unknown) => {
+        const isRecent =
+          performance.now() - (servedAt.get(engine) ?? Number.NEGATIVE_INFINITY) < servedGoodMs;
+        if (isRecent) return;
         if (!(await answered(queue.isServed(engine)))) throw error;
+        servedAt.set(engine, performance.now());
       });
       await context.engines.assertSandboxed();
       const now = performance.now();
