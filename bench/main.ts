@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { measureEvents } from "./events.ts";
 import { measureGate } from "./gate.ts";
 import { measureListing } from "./listing.ts";
+import { measureNodes } from "./nodes.ts";
 import { measureOverhead } from "./overhead.ts";
 import { measureRequests } from "./requests.ts";
 import { measureMemory, measureStart } from "./start.ts";
@@ -29,6 +30,11 @@ const measurements: Record<string, (folder: string) => Promise<Row[]>> = {
   memory: measureMemory,
   events: (folder) => measureEvents(folder, { rounds: quick ? 1 : 3 }),
   gate: (folder) => measureGate(folder, { runs: quick ? 200 : 1_000, rounds: quick ? 5 : 10 }),
+  nodes: (folder) =>
+    measureNodes(
+      folder,
+      quick ? { dispatches: 11, rounds: 1, waves: 5 } : { dispatches: 40, rounds: 3, waves: 10 },
+    ),
   listing: (folder) => measureListing(folder, { rounds: quick ? 5 : 10 }),
 };
 

@@ -16,7 +16,12 @@ process.once("exit", () => {
 
 /** Starts Node on a program of its own. */
 export function startNode(program: string, args: string[], options: SpawnOptions): ChildProcess {
-  const child = spawn(process.execPath, [program, ...args], options);
+  return start(process.execPath, [program, ...args], options);
+}
+
+/** Starts a program that ends with the bench at the latest. */
+export function start(program: string, args: string[], options: SpawnOptions): ChildProcess {
+  const child = spawn(program, args, options);
   running.add(child);
   child.once("exit", () => running.delete(child));
   return child;
@@ -33,12 +38,19 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
-/** Starts the built server as a process of its own on a free port, with everything it keeps in `folder`. */
-export async function startServer(folder: string, program: Program = "node"): Promise<ServerProcess> {
-  const npmPrefix = join(folder, "npm");
+/**
+ * Starts the built server as a process of its own on a free port, with everything it keeps in `folder`.
+ * @param more what else its environment says; an npm prefix is taken to have its stand-in
+ */
+export async function startServer(
+  folder: string,
+  program: Program = "node",
+  more: Readonly<Record<string, string>> = {},
+): Promise<ServerProcess> {
+  const npmPrefix = more.NPM_CONFIG_PREFIX ?? join(folder, "npm");
   const dataDir = join(folder, "data");
   mkdirSync(join(folder, "home"), { recursive: true });
-  installStandIn(npmPrefix, program);
+  if (more.NPM_CONFIG_PREFIX === undefined) installStandIn(npmPrefix, program);
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const environment = {
@@ -51,6 +63,7 @@ export async function startServer(folder: string, program: Program = "node"): Pr
     NPM_CONFIG_PREFIX: npmPrefix,
     // The stand-in keeps its files beside itself.
     SKILL_RUNNER_SANDBOX: "off",
+    ...more,
   };
   const spawned = performance.now();
   const child = startNode(join(root, "dist/runtime/main.js"), [], {
@@ -85,7 +98,7 @@ export async function stop(child: ChildProcess): Promise<void> {
   await gone;
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once("error", reject);

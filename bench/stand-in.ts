@@ -48,6 +48,14 @@ export function setTalk(prefix: string, talk: Talk): Cue {
   return cue;
 }
 
+/** The FIFO that sleepers of this npm prefix say in that they have begun. */
+export const begunOf = (prefix: string) => join(prefix, "begun");
+
+/** Sets for how many milliseconds the sleepers of this npm prefix sleep that are started from now on. */
+export function setSleep(prefix: string, ms: number): void {
+  writeFileSync(join(prefix, "sleep"), `${ms / 1000}\n`);
+}
+
 const programs = {
   node: `#!/usr/bin/env node
 const { readFileSync, writeSync } = require("node:fs");
@@ -61,6 +69,17 @@ else if (process.argv[2] !== "sandbox" && process.argv[3] !== "--help") {
 if [ "$1" = --version ]; then echo "codex-cli 0.169.0"; exit; fi
 if [ "$1" = sandbox ] || [ "$2" = --help ]; then exit; fi
 cat >/dev/null
+printf '%s' '${stream}'
+`,
+  // Opened for both ways, a FIFO that nobody reads does not hold it up.
+  sleeper: `#!/bin/sh
+if [ "$1" = --version ]; then echo "codex-cli 0.169.0"; exit; fi
+if [ "$1" = sandbox ] || [ "$2" = --help ]; then exit; fi
+prefix="\${0%/*}/.."
+echo begun 1<>"$prefix/begun"
+cat >/dev/null
+read -r seconds <"$prefix/sleep"
+[ "$seconds" = 0 ] || sleep "$seconds"
 printf '%s' '${stream}'
 `,
   talker: `#!/usr/bin/env node
