@@ -16,6 +16,7 @@ import type { LineBytes } from "./line-splitter.ts";
 import { turnPaths } from "./paths.ts";
 import { withPythonRuntime } from "./python-runtime.ts";
 import type { RunRecord } from "./record.ts";
+import { redact, secretsOf } from "./redactor.ts";
 import type { RunProgress } from "./run-progress.ts";
 import { RunStopped } from "./stop-reason.ts";
 import { runTurn, type TurnOutcome } from "./turn.ts";
@@ -85,7 +86,11 @@ export async function attemptTurn(
     signal: stop.signal,
     within: async (process) => (await jailed(process)).command,
   });
-  if (wrapped.warning !== null) progress.warn("RUNTIME_DEPENDENCIES_INJECTION_FAILED", wrapped.warning);
+  if (wrapped.warning !== null) {
+    // uv may say what it was given, such as an index with a password.
+    const words = redact(wrapped.warning, secretsOf(env, agent.keyVariables));
+    progress.warn("RUNTIME_DEPENDENCIES_INJECTION_FAILED", words);
+  }
   // A crash must not make it do its work twice.
   if (agent.toolsUnheard) await progress.jot();
   const hearing = hear(progress, stop);

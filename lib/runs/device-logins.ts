@@ -4,6 +4,7 @@ import type { RunContext } from "./context.ts";
 import { inHand } from "./move-on.ts";
 import { runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
+import { redact, secretsOf } from "./redactor.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { completeLogin, tellChallenge } from "./sign-in.ts";
 
@@ -42,7 +43,8 @@ export function createDeviceLogins(context: RunContext, scheduler: Scheduler): D
       amend(now, { ...awaited, ...challenge, last_error: null }),
     );
     const { ok, error } = await login.done;
-    if (!ok) throw new Error(error ?? "The login was not completed.");
+    const words = error ?? "The login was not completed.";
+    if (!ok) throw new Error(redact(words, secretsOf(environment, agent.keyVariables)));
     await ifAwaited(id, auth, controller.signal, (now) =>
       completeLogin(context, scheduler, now, "device_code"),
     );

@@ -165,7 +165,8 @@ export function createQueueScheduler(
         { run: id },
         "a run was taken over by another server; what was done of it here does not count",
       );
-      await job.done();
+      // One whose lease was lost may be what another server is to take it over by.
+      if (!job.lost.aborted) await job.done();
     } finally {
       clearInterval(looking);
       unlisten();

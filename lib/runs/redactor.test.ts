@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createRedactor, redacted, secretsOf } from "./redactor.ts";
+import { createRedactor, redact, redacted, secretsOf } from "./redactor.ts";
 
 /** The text that comes through when it arrives in these pieces. */
 function through(secrets: readonly string[], pieces: readonly Buffer[]): string {
@@ -105,4 +105,11 @@ test("secrets are an agent's keys and what is called one; settings, paths, numbe
     "MIIEvQIBADANBgkqhkiG",
     "odd-0123456789abcdef",
   ]);
+});
+
+test("a whole text loses its secrets, also one that ends it", () => {
+  expect(redact("key sk-0123456789abcdef, again sk-0123456789abcdef", ["sk-0123456789abcdef"])).toBe(
+    "key [redacted], again [redacted]",
+  );
+  expect(redact("nothing in it", [])).toBe("nothing in it");
 });

@@ -62,6 +62,12 @@ export function createRedactor(secrets: readonly string[]): Redactor {
   };
 }
 
+/** One whole text without these secrets. */
+export function redact(text: string, secrets: readonly string[]): string {
+  const redactor = createRedactor(secrets);
+  return Buffer.concat([redactor.push(Buffer.from(text)), redactor.end()]).toString();
+}
+
 function spellingsOf(secret: string): string[] {
   // What has no UTF-8 comes out of the agent as what has.
   const text = Buffer.from(secret).toString();

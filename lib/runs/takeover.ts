@@ -37,7 +37,7 @@ export function createTakeover(
     const at = placeOf(run).node;
     if (at === null || at === queue.node) return run;
     if (job.insteadOf === null) {
-      await sendOn(job, run);
+      await sendOn(run);
       return null;
     }
     return anew(run);
@@ -45,7 +45,7 @@ export function createTakeover(
 
   async function goOn(job: TakenJob, run: RunRecord): Promise<void> {
     const isOurs = run.node === queue.node || run.node === null;
-    if (!(isOurs || job.insteadOf !== null)) return sendOn(job, run);
+    if (!(isOurs || job.insteadOf !== null)) return sendOn(run);
     const progress = await openRunProgress(context, isOurs ? run : anew(run));
     try {
       const next = isOurs
@@ -69,10 +69,9 @@ export function createTakeover(
   }
 
   // To the one server that can go on with it.
-  async function sendOn(job: TakenJob, run: RunRecord): Promise<void> {
+  async function sendOn(run: RunRecord): Promise<void> {
+    // The job it comes from is over after that: a crash in between leaves two, of which one is found to be of no use.
     await queue.add(jobOf(run), placeOf(run));
-    // Not before: a crash in between leaves two, of which one is found to be of no use.
-    await job.done();
   }
 
   /** A run whose session, and whose files since its last step, lay on a server that is gone. */
