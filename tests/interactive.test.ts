@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import cancelJob from "../functions/v1/jobs/[request_id]/cancel.post.ts";
@@ -101,6 +101,27 @@ describe("a job that asks", () => {
     expect((await harness.ended(id)).status).toBe("succeeded");
     expect((await harness.calls()).at(-1)?.prompt).toBe('{"name":"Ada"}');
   });
+
+  test.runIf(isAlone)(
+    "whose session lies where the sandbox was on begins anew without it, and says so",
+    async () => {
+      await start({ scenario: [asking("Which?"), done] });
+      const id = await submit();
+      await harness.reaches(id, "waiting_user");
+      const record = join(harness.config.dataDir, "state/active", id);
+      await harness.restart(async () => {
+        const stored = JSON.parse(await readFile(record, "utf8"));
+        await writeFile(record, JSON.stringify({ ...stored, session_in_folder: true }));
+      });
+      await reply(id, { interaction_id: 1, response: "red" });
+      expect(await harness.ended(id)).toMatchObject({
+        status: "succeeded",
+        warnings: [expect.objectContaining({ code: "BEGUN_ANEW" })],
+      });
+      const [, again] = await harness.calls();
+      expect(again?.args).not.toContain("resume");
+    },
+  );
 
   test("may ask again, each question with the next number, until the skill's max_attempt", async () => {
     await start({ scenario: [asking("First?"), asking("Second?"), asking("Third?")] }, { max_attempt: 3 });

@@ -7,6 +7,7 @@ import {
   type Installation,
   type TurnRequest,
 } from "../agents/index.ts";
+import { RunnerError } from "../errors.ts";
 import type { Skill } from "../skills/index.ts";
 import { describeAgentEvent } from "./agent-events.ts";
 import { maxLogBytes } from "./bounded-log.ts";
@@ -81,10 +82,17 @@ export async function attemptTurn(
   const inside = { executable: parts.installation.path, args: command.args, env: { ...env, ...command.env } };
   const jailed = (process: typeof inside) =>
     context.jail.around(agent, parts.installation.path, { ...paths, turnDir: logs.folder }, process);
+  const settling: (() => void)[] = [];
   const wrapped = await withPythonRuntime(skill, inside, {
     cwd: paths.workspace,
     signal: stop.signal,
-    within: async (process) => (await jailed(process)).command,
+    within: async (process) => {
+      const asked = await jailed(process);
+      settling.push(asked.settle);
+      return asked.command;
+    },
+  }).finally(() => {
+    for (const settle of settling) settle();
   });
   if (wrapped.warning !== null) {
     // uv may say what it was given, such as an index with a password.
@@ -95,6 +103,13 @@ export async function attemptTurn(
   if (agent.toolsUnheard) await progress.jot();
   const hearing = hear(progress, stop);
   const outer = await jailed({ ...inside, executable: wrapped.executable, args: wrapped.args });
+  if (run.session_id !== null && outer.jailed !== run.session_in_folder) {
+    outer.settle();
+    const message =
+      "The sandbox works now and did not before, or the other way round, in the middle of the job. Send it again.";
+    throw new RunnerError("SANDBOX_REQUIRED", message, { retryAfterSeconds: 60 });
+  }
+  progress.note({ session_in_folder: outer.jailed });
   warnOfSandbox(context, progress, parts.installation, outer);
   const outcome = await runTurn({
     agent,

@@ -2,13 +2,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { mediumFailure } from "../storage/index.ts";
 import type { RunContext } from "./context.ts";
 import { executeRun, internalFailure, type RunEnd } from "./execute-run.ts";
-import { finish, runFailed } from "./finish.ts";
+import { finish, runFailed, tidied } from "./finish.ts";
 import { afterInterruption, interrupted } from "./interruption.ts";
 import type { RunRecord } from "./record.ts";
 import { openRunProgress, type RunProgress } from "./run-progress.ts";
 import { emptyResult } from "./run-result.ts";
 import { RunTaken } from "./run-store.ts";
 import { RunStopped } from "./stop-reason.ts";
+import { isTerminal } from "./transitions.ts";
+import { dropCaches } from "./workspace.ts";
 
 /**
  * Carries out one attempt of a queued run, and stores what it came to.
@@ -47,6 +49,7 @@ export async function attempt(
     if (isLost(controller.signal)) throw new RunTaken();
     await learnNeed(context, progress.run, end);
     await storeEnd(context, progress, end);
+    if (isTerminal(progress.run.status)) await tidied(context, id, dropCaches(progress.paths));
     return progress.run;
   } finally {
     await progress.close();

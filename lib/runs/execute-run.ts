@@ -1,4 +1,4 @@
-import type { Agent } from "../agents/index.ts";
+import type { Agent, Installation } from "../agents/index.ts";
 import { RunnerError } from "../errors.ts";
 import { buildContinuePrompt, buildRepairPrompt, toStrictSchema } from "../skills/index.ts";
 import { mediumFailure } from "../storage/index.ts";
@@ -48,8 +48,12 @@ export async function executeRun(
 }
 
 async function carryOut(context: RunContext, progress: RunProgress, stop: AbortController): Promise<RunEnd> {
-  const { run, paths } = progress;
-  const agent = context.engines.get(run.engine);
+  const { paths } = progress;
+  const agent = context.engines.get(progress.run.engine);
+  const installation = await context.engines.installed(agent.id, fresh);
+  await context.engines.assertSandboxed();
+  beginAnewElsewhere(progress, installation);
+  const { run } = progress;
   const { skill, config } = await layOut(context, run, paths, agent);
   if (skill.errors.length > 0)
     return fail({ code: "SKILL_INVALID", message: "The skill was broken after the job was accepted." });
@@ -59,14 +63,11 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
       message:
         "The skill was replaced while the job was cut off, in the middle of its work. Send the job again.",
     });
-  const installation = await context.engines.installed(run.engine, fresh);
-  await context.engines.assertSandboxed();
   const { execution_mode: mode } = run.runtime_options;
   progress.note({
     cli_version: installation.version,
     skill_hash: skill.hash,
     session_id: run.resume?.session_id ?? null,
-    session_in_folder: installation.jailed,
   });
 
   const strict =
@@ -119,6 +120,14 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
     });
     prompt = buildRepairPrompt(answer.issues, skill.schemas.output);
   }
+}
+
+/** A session that was begun in the sandbox lies there, and one that was begun without it does not: the other has none to go on with. */
+function beginAnewElsewhere(progress: RunProgress, { jailed }: Installation): void {
+  if (!goesOn(progress.run) || progress.run.session_in_folder === jailed) return;
+  progress.note({ resume: null, session_id: null });
+  const how = jailed ? "The sandbox is on" : "The sandbox is off";
+  progress.warn("BEGUN_ANEW", `${how}, unlike when the agent's session was begun: the work was begun anew.`);
 }
 
 function hardTimeout(run: RunRecord, context: RunContext, stop: AbortController): NodeJS.Timeout {

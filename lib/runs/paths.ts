@@ -68,3 +68,9 @@ export function turnPaths(paths: RunPaths, turn: number) {
     meta: join(folder, "meta.json"),
   };
 }
+
+/** What programs can fetch again, in the run's home: `.of-variables` stands in for folders that variables name. */
+export const cacheFolders = [
+  ...["home/.cache", "home/.npm"],
+  ...["UV_CACHE_DIR", "UV_PROJECT_ENVIRONMENT", "XDG_CACHE_HOME"].map((name) => `home/.of-variables/${name}`),
+];

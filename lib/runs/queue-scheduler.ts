@@ -302,7 +302,10 @@ export function createQueueScheduler(
       }, graceMs);
       // Redis may be away: what it is told last then is told by the leases that run out.
       const patience = sleep(graceMs + settleMs, undefined, { ref: false });
-      await Promise.race([Promise.all(handling), patience]);
+      const settled = async () => {
+        while (handling.size > 0) await Promise.all(handling);
+      };
+      await Promise.race([settled(), patience]);
       clearTimeout(grace);
     },
   };

@@ -150,3 +150,71 @@ test("a server that was killed before it told the step which it had stored tells
   expect(await readFile(events, "utf8")).toContain('"to":"queued"');
   expect(await back.read(id)).toBe("mine");
 });
+
+test("a log that is read elsewhere while the run goes on is the same, line for line", async () => {
+  const lines = ["waiting_user", "queued", "running"].map((to, n) =>
+    lineOf(n + 1, { to, revision: n + 4, updated_at: "2026-11-27T10:00:00.000Z" }),
+  );
+  // The copy was made before the step that it belongs to was told, and the run has gone on since.
+  const one = serverCalled("one");
+  const run = { ...recordOf("running"), revision: 6 };
+  const { request_id: id } = run;
+  const { events, root: runFolder } = runPaths(one.dataDir, id);
+  await mkdir(runFolder, { recursive: true });
+  await writeFile(events, `${lines[0]}\n`);
+  const folder = await one.folders.keep({ ...run, revision: 5 });
+  const live = {
+    after: async (_id: string, seq: number) =>
+      lines.map((text, n) => ({ seq: n + 1, text })).filter((line) => line.seq > seq),
+  };
+  const dataDir = join(root, "two");
+  const two = createRunFolders({ dataDir, records, isShared: true, live, log: { warn() {} } });
+  const { events: there } = await two.here({ ...run, folder });
+  expect((await readFile(there, "utf8")).trim().split("\n")).toEqual(lines);
+});
+
+test("a log that cannot be completed yet is not completed with what comes later", async () => {
+  const one = serverCalled("one");
+  const run = { ...recordOf("running"), revision: 6 };
+  const { request_id: id } = run;
+  const { events, root: runFolder } = runPaths(one.dataDir, id);
+  await mkdir(runFolder, { recursive: true });
+  const first = lineOf(1, { to: "waiting_user", revision: 4, updated_at: "2026-11-27T10:00:00.000Z" });
+  await writeFile(events, `${first}\n`);
+  const folder = await one.folders.keep({ ...run, revision: 5 });
+  const dataDir = join(root, "two");
+  const live = { after: async () => [] };
+  const two = createRunFolders({ dataDir, records, isShared: true, live, log: { warn() {} } });
+  const { events: there } = await two.here({ ...run, folder });
+  expect((await readFile(there, "utf8")).trim()).toBe(first);
+});
+
+test("what can be fetched again does not go into the copy", async () => {
+  const one = serverCalled("one");
+  const run = atRevision(1);
+  const { request_id: id } = run;
+  const { home } = runPaths(one.dataDir, id);
+  for (const name of [".cache/uv/pandas", ".npm/x", ".codex/session"]) {
+    await mkdir(join(home, name), { recursive: true });
+    await writeFile(join(home, name, "file"), "x");
+  }
+  const stored = await kept(one.folders, run);
+  const two = serverCalled("two");
+  await two.folders.here(stored);
+  expect(await readdir(runPaths(two.dataDir, id).home)).toEqual([".codex"]);
+});
+
+function lineOf(seq: number, data: object): string {
+  return JSON.stringify({
+    protocol_version: "fcmp/1.0",
+    run_id: "x",
+    seq,
+    ts: "2026-11-27T10:00:00.000Z",
+    engine: "codex",
+    type: "conversation.state.changed",
+    data,
+    meta: { attempt: 1, turn: 1, local_seq: seq },
+    correlation: {},
+    raw_ref: null,
+  });
+}

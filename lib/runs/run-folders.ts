@@ -14,8 +14,9 @@ import { catchUpLog } from "./catch-up-log.ts";
 import type { Log } from "./context.ts";
 import { createFolderCopies, type FolderCopy } from "./folder-copies.ts";
 import { createLogTails } from "./log-tails.ts";
-import { type RunPaths, runPaths } from "./paths.ts";
+import { cacheFolders, type RunPaths, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
+import { toldSoFar } from "./state-change.ts";
 import { isTerminal } from "./transitions.ts";
 
 /**
@@ -80,6 +81,7 @@ export function createRunFolders(parts: {
   /** The revision up to which a run's folder is known to be here. */
   const known = new LRUCache<string, number>({ max: rememberedRuns });
   const fetching = new Map<string, Promise<void>>();
+  const tails = live === undefined ? null : createLogTails(live);
   /** Who works in a run's folder. */
   const holders = new Map<string, Holder>();
 
@@ -95,8 +97,8 @@ export function createRunFolders(parts: {
     try {
       await mkdir(arriving, { recursive: true });
       const files = await unpackFolder(copies.read(run.request_id, copy), arriving);
-      // The copy was made just before the step was told.
-      await catchUpLog(join(arriving, "events.jsonl"), run);
+      // The copy was made just before the step was told; of a run that goes on, the live log may have told more.
+      if (tails === null || isTerminal(run.status)) await catchUpLog(join(arriving, "events.jsonl"), run);
       await syncFiles(files);
       await replaceFile(join(arriving, markFile), JSON.stringify({ id: copy.id }));
       // Whoever took it in hand meanwhile goes on with what is here.
@@ -108,8 +110,6 @@ export function createRunFolders(parts: {
     }
   }
 
-  const tails = live === undefined ? null : createLogTails(live);
-
   async function arrive(run: RunRecord, paths: RunPaths): Promise<void> {
     const { request_id: id, revision } = run;
     const isNews = (known.get(id) ?? -1) < revision;
@@ -117,6 +117,8 @@ export function createRunFolders(parts: {
     // What another server has told since, of a run that goes on.
     if (!isTerminal(run.status)) await tails?.(id, paths.events, () => holders.has(id));
     if (!isNews || holders.has(id)) return;
+    // Of two steps that are missing, the record tells the last one alone: the live log or the next copy has both.
+    if (((await toldSoFar(paths.events)).change?.revision ?? 0) < revision - 1) return;
     // A server that was killed between a step and its telling: no copy brings that.
     await catchUpLog(paths.events, run);
     known.set(id, revision);
@@ -127,10 +129,10 @@ export function createRunFolders(parts: {
     const paths = pathsOf(id);
     const holder = holders.get(id);
     if (holder !== undefined) {
-      // Its end is stored a moment before it is told.
-      if (isTerminal(run.status))
-        await Promise.race([holder.released, sleep(releasePatienceMs, undefined, { ref: false })]);
-      return paths;
+      if (!isTerminal(run.status)) return paths;
+      // Its end is stored a moment before it is told; or it is the end that another server has come to, and the holder has lost it.
+      await Promise.race([holder.released, sleep(releasePatienceMs, undefined, { ref: false })]);
+      return holders.has(id) ? paths : here(run);
     }
     const isAllHere = (known.get(id) ?? -1) >= run.revision && (tails === null || isTerminal(run.status));
     if (isAllHere) return paths;
@@ -212,6 +214,7 @@ function newHolder(): Holder {
 
 function keeps(path: string): boolean {
   const parts = path.split("/");
+  if (cacheFolders.some((folder) => path === folder || path.startsWith(`${folder}/`))) return false;
   return path !== markFile && parts[0] !== "tmp" && !parts.some((part) => leftOut.has(part));
 }
 

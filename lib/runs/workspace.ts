@@ -1,9 +1,9 @@
 import { mkdirSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { lstat, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Agent } from "../agents/index.ts";
 import { type Skill, snapshotSkill } from "../skills/index.ts";
-import type { RunPaths } from "./paths.ts";
+import { cacheFolders, type RunPaths } from "./paths.ts";
 
 /**
  * Lays out a fresh workspace: the skill's snapshot where the agent looks for skills, and a folder for artifacts.
@@ -18,6 +18,16 @@ export async function prepareWorkspace(
     mode: options.mode,
     artifactsDir: "artifacts",
   });
+}
+
+/** Removes what programs of an ended run have fetched, and can fetch again. Safe to repeat. */
+export async function dropCaches(paths: RunPaths): Promise<void> {
+  for (const folder of cacheFolders) {
+    const path = join(paths.root, folder);
+    // A link on the way, which an agent may have put there, leads to what is not the run's.
+    const isWithin = (await lstat(dirname(path)).catch(() => null))?.isDirectory() ?? false;
+    if (isWithin) await rm(path, { recursive: true, force: true });
+  }
 }
 
 /** Removes everything of a run but its record. Safe to repeat. */

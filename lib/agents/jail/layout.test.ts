@@ -89,6 +89,20 @@ test("links that an earlier turn left do not lead mounts elsewhere", () => {
   expect(existsSync(join(folder, "data/other/x"))).toBe(false);
 });
 
+test("what lies beside a folder of programs in HOME is there with it, and nothing else of HOME", () => {
+  put("home/conda/bin/python3");
+  put("home/conda/lib/python3.12/os.py");
+  put("home/conda/secrets/key");
+  put("home/lib/key");
+  put("home/bin/tool");
+  const { of } = layOut({ PATH: `${join(folder, "home/conda/bin")}:${join(folder, "home/bin")}:/usr/bin` });
+  expect(of("home/conda/bin")).toMatchObject({ as: "readable" });
+  expect(of("home/conda/lib")).toMatchObject({ as: "readable" });
+  expect(of("home/bin")).toMatchObject({ as: "readable" });
+  expect(of("home/conda/secrets")).toBeUndefined();
+  expect(of("home/lib")).toBeUndefined();
+});
+
 test("whatever of the server's cannot be hidden is told", () => {
   const host = { environment: {}, agents: [], npmPrefix: "/n", serverFiles: [] };
   const told = (...serverFolders: string[]) => whyNotHidden({ ...host, serverFolders });

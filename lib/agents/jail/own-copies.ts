@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, sep } from "node:path";
 import { pathOf } from "../credentials.ts";
+import { codeOf } from "../manager/config-folders.ts";
 import { homeOf, realPathOf } from "./hidden.ts";
 import type { Environment, JailedAgent, JailedRun } from "./host.ts";
 import { makeFolderWithin } from "./own-folders.ts";
@@ -43,6 +44,8 @@ export function lendCopies(environment: Environment, agent: JailedAgent, run: Ja
     const shared = realPathOf(pathOf(agent, file, environment));
     const path = ownPathOf(agent, file, environment, home);
     const copy = join(makeFolderWithin(run.home, dirname(path)), basename(path));
+    // What a crash of the server left there may be the only one that counts: the provider has taken back the login that it renewed.
+    takeOver(run.home, path, shared, null, renewed);
     rmSync(copy, { recursive: true, force: true });
     const text = readShared(shared);
     if (text !== null) writeFileSync(copy, text, { flag: "wx", mode: 0o600 });
@@ -52,17 +55,35 @@ export function lendCopies(environment: Environment, agent: JailedAgent, run: Ja
     settle() {
       for (const { path, shared, copy, text, renewed } of lent) {
         try {
-          const own = text === null ? null : readOwn(run.home, path);
-          const now = own === null || own === text ? null : readShared(shared);
-          const kept = own === null || now === null ? null : renewed(now, own);
-          if (kept !== null && kept !== now) replaceShared(shared, kept);
+          if (text !== null) takeOver(run.home, path, shared, text, renewed);
           if (isBelowFolders(run.home, path)) rmSync(copy, { recursive: true, force: true });
         } catch {
-          // What cannot be read or kept is lost: the CLI renews it again next time.
+          // What cannot be removed is removed before the next turn, or with the run.
         }
       }
     },
   };
+}
+
+/**
+ * Keeps what the agent renewed in its copy. What cannot be read or kept is lost: the CLI renews it again next time.
+ * @param lent what it was given; null: not known any more
+ */
+function takeOver(
+  home: string,
+  path: string,
+  shared: string,
+  lent: string | null,
+  renewed: (now: string, own: string) => string | null,
+): void {
+  try {
+    const own = readOwn(home, path);
+    const now = own === null || own === lent ? null : readShared(shared);
+    const kept = own === null || now === null ? null : renewed(now, own);
+    if (kept !== null && kept !== now) replaceShared(shared, kept);
+  } catch {
+    // Told above.
+  }
 }
 
 function readShared(path: string): string | null {
@@ -100,6 +121,9 @@ function isBelowFolders(root: string, path: string): boolean {
   return true;
 }
 
+/** How the system refuses to replace a file that is a mount, or to write beside it. */
+const mountedAlone = new Set(["EBUSY", "EXDEV", "EACCES", "EPERM", "EROFS"]);
+
 /** Replaces a file whole, with its owner and mode; one that is mounted by itself, as in a container, is written to. */
 function replaceShared(path: string, text: string): void {
   const before = statSync(path);
@@ -108,8 +132,10 @@ function replaceShared(path: string, text: string): void {
     writeFileSync(temporary, text, { flag: "wx", mode: 0o600 });
     giveTo(temporary, before);
     renameSync(temporary, path);
-  } catch {
+  } catch (error) {
     rmSync(temporary, { force: true });
+    // Not on a full disk: to write in place begins by losing what is there.
+    if (!mountedAlone.has(codeOf(error) ?? "")) throw error;
     writeFileSync(path, text);
   }
 }

@@ -10,14 +10,23 @@ const certificateVariables = ["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CE
 /** Folders and files that agents run, by the names by which they are looked for. */
 export function programsOf({ environment, npmPrefix }: JailHost, executable: string): string[] {
   const home = environment.HOME ?? homedir();
+  const inPath = (environment.PATH ?? "").split(delimiter).filter(isAbsolute);
   return [
     npmPrefix,
-    ...(environment.PATH ?? "").split(delimiter).filter(isAbsolute),
+    ...inPath,
     ...programFolders.map((folder) => join(home, folder)),
     executable,
     packageOf(realPathOf(executable)),
     dirname(realPathOf(process.execPath)),
+    ...[...inPath, dirname(executable), dirname(realPathOf(executable))].flatMap((bin) => besides(bin, home)),
   ].filter((place) => kindOf(place) !== null);
+}
+
+/** What lies beside a folder of programs and belongs to them: libraries, and what Conda, Homebrew and Python's venv link to. */
+function besides(bin: string, home: string): string[] {
+  const root = dirname(bin);
+  if (basename(bin) !== "bin" || root === home) return [];
+  return ["lib", "lib64", "libexec", "share", "Cellar", "opt", "pyvenv.cfg"].map((name) => join(root, name));
 }
 
 /** Files that the agent reads: what its own variables name, certificates, and whom to ask for addresses. */

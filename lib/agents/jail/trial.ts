@@ -23,9 +23,9 @@ export interface Trial {
 
 const tryTimeoutMs = 20_000;
 
-/** What strerror(3) and bubblewrap say of what is short just now: processes, memory, namespaces, room on a disk, descriptors. */
+/** What strerror(3), sh and bubblewrap say of what may be otherwise the next time: processes, memory, namespaces, room on a disk, descriptors, a folder that an upgrade replaces. */
 const shortage =
-  /Resource temporarily unavailable|Cannot allocate memory|No space left on device|\bENOSPC\b|Too many open files|Disk quota exceeded|Interrupted system call/;
+  /Resource temporarily unavailable|Cannot allocate memory|No space left on device|\bENOSPC\b|Too many open files|Disk quota exceeded|Interrupted system call|Cannot fork|No such file or directory/;
 
 /** Tries the jail of a run, in a folder of the server's data as runs have them. */
 export async function tryBubblewrap(host: JailHost): Promise<Trial> {
@@ -90,7 +90,8 @@ async function attemptAs(host: JailHost, bubblewrap: string, privileges: Privile
     return {
       works: !answer.failed,
       words: answer.stderr.trim().split("\n").at(-1) ?? "",
-      final: answer.exitCode !== undefined && !shortage.test(answer.stderr),
+      // 128 and more: what ran inside was killed, such as by the kernel when memory was short.
+      final: answer.exitCode !== undefined && answer.exitCode < 128 && !shortage.test(answer.stderr),
     };
   } catch (error) {
     // No folder, no descriptor: that may be better the next time.
