@@ -8,6 +8,8 @@ import { type Scenario, scenarios } from "./scenarios.ts";
 const only = process.env.CRASH_CASE?.split(":");
 /** A kill right after an fsync finds what a kill before it found: only a power cut can tell. CRASH_ALL=1 dies there too. */
 const all = process.env.CRASH_ALL === "1";
+/** CRASH_SHARE="1/2" dies at the first of every two places, "2/2" at the second: CI takes one half, by its commit. */
+const [share = 1, shares = 1] = (process.env.CRASH_SHARE ?? "1/1").split("/").map(Number);
 const leastKills = 200;
 const kills = new Map<string, number>();
 
@@ -26,6 +28,7 @@ async function everyBoundary(scenario: Scenario): Promise<string[]> {
   expect(whole.faults, "with a kill at the end").toEqual([]);
   const cases = whole.calls
     .flatMap((call) => sidesOf(call).map((side) => ({ n: call.n, side })))
+    .filter((_, at) => only !== undefined || at % shares === share - 1)
     .filter(({ n, side }) => only === undefined || (only[0] === String(n) && only[1] === side));
   const atOnce = pLimit(availableParallelism());
   let reached = 0;
@@ -37,7 +40,7 @@ async function everyBoundary(scenario: Scenario): Promise<string[]> {
   });
   kills.set(scenario.name, cases.length + 1);
   console.log(
-    `${scenario.name}: ${whole.calls.length} calls, ${cases.length + 1} kills, ${reached} of them at a call`,
+    `${scenario.name}: ${whole.calls.length} calls, ${cases.length + 1} kills (share ${share}/${shares}), ${reached} of them at a call`,
   );
   // Threads and timers may change the number of calls a little, but most must be where they were counted.
   if (only === undefined) expect(reached).toBeGreaterThan(cases.length * 0.8);
