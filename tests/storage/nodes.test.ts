@@ -149,6 +149,35 @@ test("a question is answered at a server that did not ask it", async () => {
   expect(await stepsOf(one, id)).toEqual(await stepsOf(two, id));
 });
 
+test("limits hold for all servers together, and urgent jobs come first", async () => {
+  await setScenario(prefix(), [{ waitBefore: 300, ...ok }]);
+  const limits = { SKILL_RUNNER_ENGINE_LIMITS: "codex=2", SKILL_RUNNER_SKILL_LIMITS: "asks=1" };
+  const [one, two] = [await start("g1", limits), await start("g2", limits)];
+  const ids = [];
+  for (const at of [one, two, one, two, one, two]) ids.push(await send(at));
+  for (const id of ids) await reaches(one, id, "succeeded", 60_000);
+  const spans = [];
+  for (const id of ids) {
+    const { started_at, finished_at } = await job(one, id);
+    spans.push({ from: Date.parse(started_at ?? ""), to: Date.parse(finished_at ?? "") });
+  }
+  spans.sort((a, b) => a.from - b.from);
+  // None begins before the one before it has ended.
+  for (const [n, span] of spans.slice(1).entries())
+    expect(span.from).toBeGreaterThanOrEqual(spans[n]?.to ?? 0);
+  for (const at of [one, two]) expect(await at.stop()).toBe(0);
+
+  const slots = { SKILL_RUNNER_MAX_CONCURRENT_HARD_CAP: "1" };
+  const three = await start("g3", slots);
+  const first = await send(three);
+  await reaches(three, first, "running");
+  const usual = await send(three);
+  const urgent = await send(three, { priority: 1 });
+  await reaches(three, usual, "succeeded");
+  const begun = async (id: string) => Date.parse((await eventsOf(three, id))[0].ts);
+  expect(await begun(urgent)).toBeLessThan(await begun(usual));
+});
+
 test("one request under a key, sent to all servers at once, makes one job", async () => {
   await setScenario(prefix(), [ok]);
   const all = [await start("d1"), await start("d2"), await start("d3")];
