@@ -1,18 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { RunnerError } from "../errors.ts";
 import type { JobQueue, RunChannel, TakenJob } from "../queue/index.ts";
 import { attempt } from "./attempt.ts";
 import type { RunContext } from "./context.ts";
-import { finish } from "./finish.ts";
 import { interrupted } from "./interruption.ts";
-import { stopError } from "./judge.ts";
+import { createQueueAdmission } from "./queue-admission.ts";
 import { createQueueIntake } from "./queue-intake.ts";
 import { jobOf, placeOf } from "./queued-job.ts";
 import type { RunRecord } from "./record.ts";
-import { openRunProgress } from "./run-progress.ts";
-import { emptyResult } from "./run-result.ts";
 import { nullIfGone, RunTaken } from "./run-store.ts";
 import { type Scheduler, waitingOrNull } from "./scheduler.ts";
+import { createStopElsewhere } from "./stop-elsewhere.ts";
 import { RunStopped } from "./stop-reason.ts";
 import type { StopRequests } from "./stop-requests.ts";
 import { createTakeover } from "./takeover.ts";
@@ -45,21 +42,12 @@ interface Held {
 
 /** Milliseconds after which every engine's queue is looked at, whatever was told of it. */
 const lookEveryMs = 1_000;
-/** Milliseconds for which a caller waits for another server to end a run. */
-const stopPatienceMs = 20_000;
-const stopAgainMs = 1_000;
 /** Milliseconds between two looks whether a run that is carried out here is to be ended. */
 const lookForStopMs = 5_000;
 /** Milliseconds that ended runs get to be stored and told at a shutdown. */
 const settleMs = 20_000;
-/** Milliseconds that a caller who sends a job waits for Redis. */
-const askPatienceMs = 5_000;
 /** Milliseconds until a job is given out again that could not be carried out. */
 const againMs = 5_000;
-/** Milliseconds for which it is believed that others serve an engine: to ask costs a look at every connection of Redis. */
-const servedGoodMs = 1_000;
-/** Milliseconds for which a count of the queue is good enough to refuse or let in jobs. */
-const countGoodMs = 200;
 
 /**
  * Takes runs from a queue that several servers share: each when it has a slot for one, and the engine. The queue knows ids and
@@ -75,11 +63,10 @@ export function createQueueScheduler(
   const held = new Map<string, Held>();
   /** What is done about jobs of the queue, from their taking to their end. */
   const handling = new Set<Promise<void>>();
-  /** When other servers were last seen to take jobs of an engine. */
-  const servedAt = new Map<string, number>();
   const closing = new AbortController();
   let looks: NodeJS.Timeout | undefined;
-  let counted = { at: Number.NEGATIVE_INFINITY, counts: Promise.resolve({ waiting: 0, active: 0 }) };
+  const elsewhere = createStopElsewhere(context, parts);
+  const admission = createQueueAdmission(context, queue, parts.maxQueueSize);
   const takeover = createTakeover(context, queue, (run) => add(run));
 
   const add = (run: RunRecord): Promise<void> => queue.add(jobOf(run), placeOf(run));
@@ -151,7 +138,7 @@ export function createQueueScheduler(
     try {
       // Asked for while nobody held it.
       if (await stops.isAskedFor(id)) {
-        await cancelQueued(run);
+        await elsewhere.cancelQueued(run);
         return await job.done();
       }
       const after = await attempt(context, run, controller, { node: queue.node, job: job.id });
@@ -185,46 +172,6 @@ export function createQueueScheduler(
     );
   }
 
-  async function cancelQueued(run: RunRecord): Promise<void> {
-    const progress = await openRunProgress(context, run);
-    try {
-      const error = stopError(new RunStopped("cancel", "The job was canceled."), run.engine);
-      await finish(context, progress, emptyResult("canceled", error));
-    } finally {
-      await progress.close();
-    }
-    await stops.forget(run.request_id);
-  }
-
-  /** @returns whether the run has ended, or is none to be ended */
-  async function stopElsewhere(id: string): Promise<boolean> {
-    const patience = AbortSignal.timeout(stopPatienceMs);
-    for (let asked = false; ; ) {
-      const run = await store.get(id);
-      if (!(run.status === "queued" || run.status === "running")) {
-        if (asked) await stops.forget(id);
-        return asked && isTerminal(run.status);
-      }
-      if (!asked) {
-        asked = true;
-        await stops.ask(id);
-      }
-      if (run.status === "queued") {
-        // Whoever takes it in this moment was first, or we were.
-        const wasFirst = await cancelQueued(run).then(() => true, onlyIfTaken);
-        if (wasFirst) return true;
-        continue;
-      }
-      if (patience.aborted) return false;
-      channel.tell(id, "stop");
-      await store.until(
-        id,
-        ({ status, revision }) => isTerminal(status) || revision !== run.revision,
-        AbortSignal.any([patience, AbortSignal.timeout(stopAgainMs)]),
-      );
-    }
-  }
-
   async function lookThroughAll(): Promise<void> {
     const present: string[] = [];
     for (const engine of context.engines.ids) {
@@ -249,24 +196,7 @@ export function createQueueScheduler(
   };
 
   return {
-    async reserve({ engine }) {
-      await context.engines.installed(engine, { maxAgeMs: 1_000 }).catch(async (error: unknown) => {
-        const isRecent =
-          performance.now() - (servedAt.get(engine) ?? Number.NEGATIVE_INFINITY) < servedGoodMs;
-        if (isRecent) return;
-        if (!(await answered(queue.isServed(engine)))) throw error;
-        servedAt.set(engine, performance.now());
-      });
-      await context.engines.assertSandboxed();
-      const now = performance.now();
-      if (now - counted.at > countGoodMs) counted = { at: now, counts: queue.counts() };
-      const { waiting } = await answered(counted.counts);
-      if (waiting >= parts.maxQueueSize) {
-        const message = `The job queue is full: ${waiting} waiting. Try again in a while.`;
-        throw new RunnerError("QUEUE_FULL", message, { retryAfterSeconds: 10 });
-      }
-      return { run: () => Promise.reject(new Error("a queued run is not run by its caller")), release() {} };
-    },
+    reserve: ({ engine }) => admission(engine),
     start(run, reservation) {
       reservation.release();
       enqueue(run);
@@ -287,7 +217,7 @@ export function createQueueScheduler(
     released: async (id) => held.get(id)?.done.catch(() => undefined),
     async stop(id, reason) {
       const entry = held.get(id);
-      if (entry === undefined) return stopElsewhere(id);
+      if (entry === undefined) return elsewhere.stop(id);
       entry.controller.abort(reason);
       await entry.done;
       return true;
@@ -309,20 +239,4 @@ export function createQueueScheduler(
       clearTimeout(grace);
     },
   };
-}
-
-function onlyIfTaken(error: unknown): false {
-  if (error instanceof RunTaken) return false;
-  throw error;
-}
-
-/** @throws RunnerError STORAGE_FAILED when Redis does not answer in time */
-async function answered<T>(question: Promise<T>): Promise<T> {
-  question.catch(() => undefined);
-  const late = async () => {
-    await sleep(askPatienceMs, undefined, { ref: false });
-    const message = "The job queue does not answer. Try again in a moment.";
-    throw new RunnerError("STORAGE_FAILED", message, { retryAfterSeconds: 5 });
-  };
-  return Promise.race([question, late()]);
 }
