@@ -60,6 +60,16 @@ describe.skipIf(!bubblewrapWorks("lib/agents/jail/jail.test.ts"))("in the jail",
     expect(json(shared)).toEqual({ ...login, access_token: "b", expiry_date: 2 });
   });
 
+  test("a login that was renewed before the server was killed is there for the next turn, and for all", async () => {
+    const login = { access_token: "a", refresh_token: "r", expiry_date: 1 };
+    const shared = put(join(folder, "home/.qwen/oauth_creds.json"), JSON.stringify(login));
+    const { inside, run } = machineIn(folder);
+    const renewed = { ...login, access_token: "b", refresh_token: "r2", expiry_date: 2 };
+    put(join(run.home, ".qwen/oauth_creds.json"), JSON.stringify(renewed));
+    expect(JSON.parse(await inside(qwen, "cat ~/.qwen/oauth_creds.json"))).toEqual(renewed);
+    expect(json(shared)).toEqual(renewed);
+  });
+
   test("opencode renews its logins, and can leave no entry that leads later runs to an address", async () => {
     const oauth = { type: "oauth", access: "a", refresh: "r", expires: 5, accountId: "me" };
     const logins = { copilot: oauth, anthropic: { type: "api", key: "k" } };
