@@ -43,6 +43,9 @@ export async function attempt(
       }),
     );
     const end = await executeRun(context, progress, controller).catch((error: unknown): RunEnd => {
+      // Of several servers, one begins it again when the storage is back; the agent has done nothing yet.
+      if (context.store.isShared && isPassing(error) && !progress.jotted)
+        return { kind: "interrupted", cause: "crash" };
       context.log.error({ err: error, run: id }, "a run failed inside the server");
       return { kind: "ended", result: emptyResult("failed", internalFailure(error)) };
     });
@@ -86,7 +89,7 @@ async function conclude(context: RunContext, progress: RunProgress, end: RunEnd)
         resume: end.resume,
       });
     case "interrupted": {
-      const next = afterInterruption(context, progress.run, { cause: "stop", worked: progress.jotted });
+      const next = afterInterruption(context, progress.run, { cause: end.cause, worked: progress.jotted });
       if (next === null) return runFailed(context, progress, interrupted);
       return progress.become("queued", "run.interrupted", next);
     }

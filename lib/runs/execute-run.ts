@@ -10,6 +10,7 @@ import type { RunContext } from "./context.ts";
 import { type Convergence, converge, readAnswer } from "./converge.ts";
 import { firstPrompt } from "./first-prompt.ts";
 import type { PendingInteraction } from "./interaction.ts";
+import type { Interruption } from "./interruption.ts";
 import { judgeTurn } from "./judge.ts";
 import { doneMarker } from "./question.ts";
 import type { Resume, RunError, RunRecord } from "./record.ts";
@@ -27,7 +28,7 @@ export type RunEnd =
   | { kind: "asks"; pending: PendingInteraction }
   /** `credentials`: what the agent's logins looked like before it was refused. */
   | { kind: "needs_login"; pending: PendingAuth; resume: Resume; credentials: string | null }
-  | { kind: "interrupted" };
+  | { kind: "interrupted"; cause: Interruption["cause"] };
 
 /**
  * Runs an attempt from its workspace to its end: first turn, then as many repair turns in the same session as the
@@ -186,7 +187,8 @@ function succeed(progress: RunProgress, answer: Convergence, outcome: TurnOutcom
 }
 
 function stopped(error: RunError, { reason }: AbortSignal): RunEnd {
-  if (reason instanceof RunStopped && reason.kind === "shutdown") return { kind: "interrupted" };
+  if (reason instanceof RunStopped && reason.kind === "shutdown")
+    return { kind: "interrupted", cause: "stop" };
   if (error.code !== "CANCELED_BY_USER") return fail(error);
   return { kind: "ended", result: emptyResult("canceled", error) };
 }

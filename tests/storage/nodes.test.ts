@@ -70,7 +70,15 @@ const send = async (at: RunningServer, runtime_options: object = {}, more: objec
 };
 const job = async (at: RunningServer, id: string) => (await at.json("GET", `/v1/jobs/${id}`)).body;
 const reaches = (at: RunningServer, id: string, status: string, timeout = 30_000) =>
-  expect.poll(async () => (await job(at, id)).status, { timeout, interval: 50 }).toBe(status);
+  expect
+    .poll(
+      async () => {
+        const { status: now, error } = await job(at, id);
+        return error === null ? now : JSON.stringify(error);
+      },
+      { timeout, interval: 50 },
+    )
+    .toBe(status);
 const eventsOf = async (at: RunningServer, id: string) =>
   (await at.json("GET", `/v1/jobs/${id}/events/history?limit=1000`)).body.events;
 const stepsOf = async (at: RunningServer, id: string): Promise<string[]> =>
@@ -213,6 +221,26 @@ test("a server that is killed and comes back goes on with its jobs; one that sta
   await reaches(three, lost, "succeeded", 60_000);
   expect(await job(three, lost)).toMatchObject({ recovery_state: "requeued" });
   expect((await stepsOf(two, lost)).at(-1)).toBe("succeeded");
+}, 180_000);
+
+test("a Redis that is killed and comes back, soon or after every lease has run out, costs no job", async () => {
+  await setScenario(prefix(), [{ waitBefore: 1_500, ...ok }]);
+  const more = { SKILL_RUNNER_MAX_RESTARTS: "10" };
+  const [one, two] = [await start("h1", more), await start("h2", more)];
+  for (const awayMs of [300, (leaseSeconds + 2) * 1_000]) {
+    const ids = [];
+    for (const at of [one, two, one, two, one, two]) ids.push(await send(at));
+    await reaches(one, ids[0] ?? "", "running");
+    await redis.kill();
+    await sleep(awayMs);
+    await redis.start();
+    for (const id of ids) await reaches(two, id, "succeeded", 60_000);
+    for (const id of ids) {
+      const steps = await stepsOf(one, id);
+      expect([id, steps.filter((to) => to === "succeeded")]).toEqual([id, ["succeeded"]]);
+    }
+  }
+  for (const at of [one, two]) expect(await at.stop()).toBe(0);
 }, 180_000);
 
 test("300 jobs on three servers: servers and connections are killed at random, and each job ends once", async () => {
