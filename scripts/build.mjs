@@ -65,15 +65,16 @@ const functionTable = {
   },
 };
 
-// What few servers need is read by those alone: the client of a storage that is no folder, the packing of folders for it.
+// What few servers need is read by those alone: the client of a storage that is no folder, the packing of folders for it, the queue
+// of several servers. Classes are not the same ones in there: errors that come out are known by their names.
 const apart = [
   ...["redis", "postgres", "sqlite", "s3"].map((name) => `lib/storage/drivers/${name}`),
-  "lib/archives/tarball",
+  ...["lib/archives/tarball", "lib/queue/open-queue"],
 ];
 const kindsApart = {
   name: "kinds-apart",
   setup(bundler) {
-    bundler.onResolve({ filter: /\/\w+\.ts$/ }, ({ kind, path, resolveDir }) => {
+    bundler.onResolve({ filter: /\/[\w-]+\.ts$/ }, ({ kind, path, resolveDir }) => {
       if (kind !== "dynamic-import") return null;
       const named = relative(root, join(resolveDir, path)).replace(/\.ts$/, "");
       return apart.includes(named) ? { path: `../${named}.js`, external: true } : null;

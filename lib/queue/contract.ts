@@ -61,3 +61,8 @@ export interface JobQueue {
 
 /** What the id of a job ends with that stands for one of a server that is gone. */
 export const anewSuffix = "-anew";
+
+/** Whether an error says that a claim came too late (`FenceHeld`): by its name, as the queue's parts are built apart. */
+export function isFenceHeld(error: unknown): boolean {
+  return error instanceof Error && error.name === "FenceHeld";
+}

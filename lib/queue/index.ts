@@ -1,5 +1,12 @@
-export { anewSuffix, type JobQueue, type Place, type QueuedJob, type TakenJob } from "./contract.ts";
-export { FenceHeld, type LiveLog } from "./live-log.ts";
+export {
+  anewSuffix,
+  isFenceHeld,
+  type JobQueue,
+  type Place,
+  type QueuedJob,
+  type TakenJob,
+} from "./contract.ts";
+export type { LiveLog } from "./live-log.ts";
 export { type OpenQueue, openQueue } from "./open.ts";
 export { parseQueueUrl, type QueuePlace } from "./queue-url.ts";
 export type { RunChannel, RunNews } from "./run-channel.ts";

@@ -1,4 +1,4 @@
-import { FenceHeld, type LiveLog, type RunChannel } from "../queue/index.ts";
+import { isFenceHeld, type LiveLog, type RunChannel } from "../queue/index.ts";
 import type { WrittenLine } from "./event-log.ts";
 import { RunTaken } from "./run-store.ts";
 
@@ -98,7 +98,7 @@ export function createEventFeeds(others?: OtherFeeds): EventFeeds {
     async claim(runId, fence) {
       if (others === undefined) return () => undefined;
       await others.live.claim(runId, fence).catch((error: unknown) => {
-        throw error instanceof FenceHeld ? new RunTaken() : error;
+        throw isFenceHeld(error) ? new RunTaken() : error;
       });
       ours.set(runId, (ours.get(runId) ?? 0) + 1);
       return () => {
