@@ -1,3 +1,7 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { commandLines } from "../command-lines.ts";
@@ -41,12 +45,25 @@ async function cancelInTool(matrix: MatrixServer, run: SubmittedRun): Promise<vo
 
 async function killServerInTool(matrix: MatrixServer, run: SubmittedRun): Promise<void> {
   await toolRuns(run);
+  await sessionIsKept(matrix, run, "kingfisher");
   const before = await processesOf(run.id);
   expect(before.length).toBeGreaterThan(1);
   await matrix.crash();
   const after = await processesOf(run.id);
   expect(before.filter((pid) => after.includes(pid))).toEqual([]);
   expect(await toolsOf(run)).toEqual([]);
+}
+
+/**
+ * Waits until the CLI has written these words down. Some do that a moment after the tool has begun, and in the sandbox they die
+ * with the server: what was only in their memory is lost with them. One that writes them in another form is waited for in vain.
+ */
+async function sessionIsKept({ home }: MatrixServer, run: SubmittedRun, words: string): Promise<void> {
+  const day = await readdir(join(home, "../data/runs"));
+  const own = day.map((name) => join(home, "../data/runs", name, run.id, "home")).filter(existsSync);
+  const homes = own.length > 0 ? own : [home];
+  for (const patience = AbortSignal.timeout(5_000); !patience.aborted; await sleep(50))
+    if (spawnSync("grep", ["-rqsaF", words, ...homes]).status === 0) return;
 }
 
 async function reply(
