@@ -8,5 +8,5 @@ export {
 } from "./contract.ts";
 export type { LiveLog } from "./live-log.ts";
 export { type OpenQueue, openQueue } from "./open.ts";
-export { parseQueueUrl, type QueuePlace } from "./queue-url.ts";
+export { parseQueueUrl } from "./queue-url.ts";
 export type { RunChannel, RunNews } from "./run-channel.ts";

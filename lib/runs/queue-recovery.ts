@@ -5,6 +5,7 @@ import type { RunContext } from "./context.ts";
 import { isRunId, runPaths } from "./paths.ts";
 import { sweepByEnvironment } from "./process-tree.ts";
 import type { QueueScheduler } from "./queue-scheduler.ts";
+import type { RunRecord } from "./record.ts";
 import type { Recovery } from "./recovery.ts";
 import { nullIfGone } from "./run-store.ts";
 import { waitsForSomebody } from "./transitions.ts";
@@ -31,30 +32,32 @@ export function createQueueRecovery(
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
-  async function lookAt(id: string, isStart: boolean): Promise<void> {
-    const run = await store.get(id).catch(nullIfGone);
-    if (run === null) return;
-    if (waitsForSomebody(run.status)) waiting.watch(run);
-    else if (isStart && run.status === "running" && run.node === queue.node) await scheduler.takeBack(run);
-    else if (run.status === "queued" || run.status === "running") await scheduler.ensure(run);
+  /** Reads every unfinished run, some at a time: a storage on the network takes its time for each. */
+  async function eachUnfinished(look: (run: RunRecord) => void | Promise<void>): Promise<void> {
+    const ids = await store.unfinished();
+    const lookAt = async (id: string) => {
+      const run = await store.get(id).catch(nullIfGone);
+      if (run !== null) await look(run);
+    };
+    for (let from = 0; from < ids.length && !stopped; from += readAtOnce)
+      await Promise.all(ids.slice(from, from + readAtOnce).map(lookAt));
   }
 
   /** Runs that other servers carry out. */
   async function idsElsewhere(): Promise<Set<string>> {
     const ids = new Set<string>();
-    const unfinished = await store.unfinished();
-    for (let from = 0; from < unfinished.length; from += readAtOnce)
-      for (const run of await Promise.all(
-        unfinished.slice(from, from + readAtOnce).map((id) => store.get(id).catch(nullIfGone)),
-      ))
-        if (run?.status === "running" && run.node !== queue.node) ids.add(run.request_id);
+    await eachUnfinished((run) => {
+      if (run.status === "running" && run.node !== queue.node) ids.add(run.request_id);
+    });
     return ids;
   }
 
   async function lookAtAll(isStart: boolean): Promise<void> {
-    const ids = await store.unfinished();
-    for (let from = 0; from < ids.length && !stopped; from += readAtOnce)
-      await Promise.all(ids.slice(from, from + readAtOnce).map((id) => lookAt(id, isStart)));
+    await eachUnfinished(async (run) => {
+      if (waitsForSomebody(run.status)) waiting.watch(run);
+      else if (isStart && run.status === "running" && run.node === queue.node) await scheduler.takeBack(run);
+      else if (run.status === "queued" || run.status === "running") await scheduler.ensure(run);
+    });
     await queue.rescue(awayMs);
   }
 

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { RunLimits } from "../capacity/index.ts";
 import type { JobQueue, RunChannel, TakenJob } from "../queue/index.ts";
 import { attempt } from "./attempt.ts";
+import { canceledByCaller } from "./cancel-run.ts";
 import type { RunContext } from "./context.ts";
 import { interrupted } from "./interruption.ts";
 import { createQueueAdmission } from "./queue-admission.ts";
@@ -21,7 +23,7 @@ export interface QueueParts {
   channel: RunChannel;
   stops: StopRequests;
   /** How many of an engine or a skill may be carried out at once, by all servers together. */
-  limits: { engines: ReadonlyMap<string, number>; skills: ReadonlyMap<string, number> };
+  limits: RunLimits;
   /** Jobs that may wait, for all servers together. */
   maxQueueSize: number;
 }
@@ -127,7 +129,7 @@ export function createQueueScheduler(
 
   async function carryOut(job: TakenJob, run: RunRecord, controller: AbortController): Promise<void> {
     const { request_id: id } = run;
-    const stop = () => controller.abort(new RunStopped("cancel", "The job was canceled."));
+    const stop = () => controller.abort(canceledByCaller());
     const stopIfAsked = async () => (await stops.isAskedFor(id)) && stop();
     // The word may be lost with a connection; what was asked for stands in the storage.
     const unlisten = channel.listen(id, (news) => {

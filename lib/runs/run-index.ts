@@ -1,3 +1,4 @@
+import { RunnerError } from "../errors.ts";
 import type { RecordStore } from "../storage/index.ts";
 import { bucketOf, isRunId } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
@@ -8,7 +9,8 @@ import { isTerminal } from "./transitions.ts";
  * Where the records of runs lie. A run that has not ended lies at `active:<id>`, one that has ended at
  * `runs:<day>:<slot>:<id>`, for good: so what is unfinished is found in one place.
  */
-export interface RunIndex extends Pick<RunStore, "page" | "unfinished" | "days" | "idsOfDay" | "dropDay"> {
+export interface RunIndex
+  extends Pick<RunStore, "get" | "page" | "unfinished" | "days" | "idsOfDay" | "dropDay"> {
   activeKey(id: string): string;
   endedKey(id: string): string;
   /** Where this record belongs. */
@@ -64,6 +66,14 @@ export function createRunIndex(
   return {
     activeKey,
     endedKey,
+    async get(id) {
+      const run = isRunId(id) ? await read(id) : null;
+      if (run) return run;
+      throw new RunnerError(
+        "JOB_NOT_FOUND",
+        "There is no such job. It may have been deleted or have passed its retention.",
+      );
+    },
     keyOf: (run) => (isTerminal(run.status) ? endedKey(run.request_id) : activeKey(run.request_id)),
     async page({ before, limit, filter = {} }) {
       const runs: RunRecord[] = [];

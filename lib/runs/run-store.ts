@@ -2,7 +2,6 @@ import { LRUCache } from "lru-cache";
 import { RunnerError } from "../errors.ts";
 import type { RecordStore } from "../storage/index.ts";
 import { allDone } from "./all-done.ts";
-import { isRunId } from "./paths.ts";
 import { type RunRecord, runRecord } from "./record.ts";
 import { createRunIndex } from "./run-index.ts";
 import { isTerminal } from "./transitions.ts";
@@ -82,12 +81,7 @@ export function createRunStore(records: RecordStore): RunStore {
     return parsed.data;
   };
   const index = createRunIndex(records, read);
-  const { activeKey, endedKey, keyOf } = index;
-  const get = async (id: string): Promise<RunRecord> => {
-    const run = isRunId(id) ? await read(id) : null;
-    if (run) return run;
-    throw unknownRun();
-  };
+  const { activeKey, endedKey, keyOf, get } = index;
   return {
     isShared: false,
     async create(run) {
@@ -145,13 +139,6 @@ export function createRunStore(records: RecordStore): RunStore {
     idsOfDay: index.idsOfDay,
     dropDay: index.dropDay,
   };
-}
-
-export function unknownRun(): RunnerError {
-  return new RunnerError(
-    "JOB_NOT_FOUND",
-    "There is no such job. It may have been deleted or have passed its retention.",
-  );
 }
 
 /** Somebody else has taken a run in hand, or changed it, since it was read. */

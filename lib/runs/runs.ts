@@ -1,16 +1,15 @@
 import { RunnerError } from "../errors.ts";
 import { filesBelow } from "./artifacts.ts";
+import { canceledByCaller, cancelRun } from "./cancel-run.ts";
 import { type ChatBubble, type ChatFollower, followChat, readChat } from "./chat.ts";
 import type { JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
 import { describeAuth, describePending, describeRun, summarizeRun } from "./describe-run.ts";
 import { createDeviceLogins } from "./device-logins.ts";
 import type { RunEvent } from "./event-log.ts";
-import { finish } from "./finish.ts";
 import { type Follower, follow } from "./follow.ts";
 import { type LogRange, type LogRangeRequest, readLogRange } from "./log-range.ts";
 import { createLoginDesk, type LoginAnswer } from "./login-desk.ts";
-import { inHand } from "./move-on.ts";
 import { type RunPaths, repliesFolder } from "./paths.ts";
 import { createQueueRecovery } from "./queue-recovery.ts";
 import { createQueueScheduler, type QueueParts } from "./queue-scheduler.ts";
@@ -22,11 +21,10 @@ import { assertAwaitsReply, type FileReply, takeFiles, type UploadedFile } from 
 import { type CleanupCount, cleanUpAll, dropExpired, removeRun } from "./retention.ts";
 import { type BundleFile, bundleFiles, findArtifact, type ServedFile } from "./run-files.ts";
 import { markFile } from "./run-folders.ts";
-import { emptyResult, type RunResult, resultOf } from "./run-result.ts";
+import { type RunResult, resultOf } from "./run-result.ts";
 import type { RunFilter, RunPage } from "./run-store.ts";
 import { createScheduler, type Scheduler } from "./scheduler.ts";
 import { type Settled, settled } from "./settled.ts";
-import { RunStopped } from "./stop-reason.ts";
 import { type Accepted, assertAccepting, submit } from "./submit.ts";
 import { isTerminal, waitsForSomebody } from "./transitions.ts";
 import { turnsOnDisk } from "./turns-on-disk.ts";
@@ -228,7 +226,7 @@ export function createRuns(context: RunContext, shared?: SharedParts): Runs {
     importCredentials: (id, files) => locked(id, () => loginDesk.importFiles(id, files)),
     async cancel(id) {
       await store.get(id);
-      const stop = () => scheduler.stop(id, new RunStopped("cancel", "The job was canceled."));
+      const stop = () => scheduler.stop(id, canceledByCaller());
       let stopped = await stop();
       let { status } = await store.get(id);
       // It may have begun to wait in that moment: then nobody holds it. Or it was just queued: then it is held after all.
@@ -291,10 +289,9 @@ export function createRuns(context: RunContext, shared?: SharedParts): Runs {
 async function withdraw(context: RunContext, scheduler: Scheduler, id: string): Promise<boolean> {
   const run = await context.store.get(id);
   if (!waitsForSomebody(run.status)) return false;
-  const error = { code: "CANCELED_BY_USER", message: "The job was canceled." };
-  await inHand(context, scheduler, run, (progress) =>
-    finish(context, progress, emptyResult("canceled", error)),
-  );
+  // That it waits is seen a moment before its log is closed.
+  await scheduler.released(id);
+  await cancelRun(context, run, canceledByCaller());
   return true;
 }
 

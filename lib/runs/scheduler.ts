@@ -1,13 +1,10 @@
 import type { Reservation } from "../capacity/index.ts";
 import { attempt } from "./attempt.ts";
+import { cancelRun } from "./cancel-run.ts";
 import type { RunContext } from "./context.ts";
-import { finish } from "./finish.ts";
 import { gateEntry } from "./gate-entry.ts";
 import { interrupted } from "./interruption.ts";
-import { stopError } from "./judge.ts";
 import type { RunRecord } from "./record.ts";
-import { openRunProgress } from "./run-progress.ts";
-import { emptyResult } from "./run-result.ts";
 import { RunStopped } from "./stop-reason.ts";
 import { waitsForSomebody } from "./transitions.ts";
 
@@ -120,12 +117,7 @@ async function carryOut(
 // Aborted before it owned a slot. A shutdown leaves it queued: the next start takes it up again.
 async function endUnstarted(context: RunContext, run: RunRecord, signal: AbortSignal): Promise<void> {
   if (signal.reason instanceof RunStopped && signal.reason.kind === "shutdown") return;
-  const progress = await openRunProgress(context, run);
-  try {
-    await finish(context, progress, emptyResult("canceled", stopError(signal.reason, run.engine)));
-  } finally {
-    await progress.close();
-  }
+  await cancelRun(context, run, signal.reason);
 }
 
 /** The run when it waits for somebody, else null. */

@@ -2,10 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { RunChannel } from "../queue/index.ts";
 import type { RecordStore } from "../storage/index.ts";
-import { isRunId } from "./paths.ts";
 import { type RunRecord, runRecord } from "./record.ts";
 import { createRunIndex } from "./run-index.ts";
-import { type RunStore, RunTaken, unknownRun } from "./run-store.ts";
+import { type RunStore, RunTaken } from "./run-store.ts";
 import { isTerminal } from "./transitions.ts";
 
 /** Milliseconds after which a record that somebody waits for is looked at, whatever was told of it. */
@@ -25,12 +24,7 @@ export function createSharedRunStore(records: RecordStore, channel: RunChannel):
     return runRecord.safeParse(stored).data ?? null;
   };
   const index = createRunIndex(records, read);
-  const { activeKey, endedKey, keyOf } = index;
-  const get = async (id: string): Promise<RunRecord> => {
-    const run = isRunId(id) ? await read(id) : null;
-    if (run) return run;
-    throw unknownRun();
-  };
+  const { activeKey, endedKey, keyOf, get } = index;
 
   async function put(run: RunRecord): Promise<void> {
     const { request_id: id, holder } = run;

@@ -1,12 +1,8 @@
 import type { RunChannel } from "../queue/index.ts";
+import { canceledByCaller, cancelRun } from "./cancel-run.ts";
 import type { RunContext } from "./context.ts";
-import { finish } from "./finish.ts";
-import { stopError } from "./judge.ts";
 import type { RunRecord } from "./record.ts";
-import { openRunProgress } from "./run-progress.ts";
-import { emptyResult } from "./run-result.ts";
 import { RunTaken } from "./run-store.ts";
-import { RunStopped } from "./stop-reason.ts";
 import type { StopRequests } from "./stop-requests.ts";
 import { isTerminal } from "./transitions.ts";
 
@@ -29,13 +25,7 @@ export function createStopElsewhere(
   const { store } = context;
 
   async function cancelQueued(run: RunRecord): Promise<void> {
-    const progress = await openRunProgress(context, run);
-    try {
-      const error = stopError(new RunStopped("cancel", "The job was canceled."), run.engine);
-      await finish(context, progress, emptyResult("canceled", error));
-    } finally {
-      await progress.close();
-    }
+    await cancelRun(context, run, canceledByCaller());
     await stops.forget(run.request_id);
   }
 

@@ -1,4 +1,5 @@
 import { isAbsolute } from "node:path";
+import { readRedisUrl } from "../redis-url.ts";
 
 /** Where records lie, as a URL said it. */
 export type StoragePlace =
@@ -59,12 +60,7 @@ const name = /^[\w.-]{1,100}$/;
 
 function redisPlace(text: string): StoragePlace {
   if (!URL.canParse(text)) throw new Error(`a redis URL that cannot be read; use ${storageForms}`);
-  const url = new URL(text);
-  const prefix = url.searchParams.get("prefix") ?? "skill-runner";
-  if (!name.test(prefix)) throw new Error("the prefix of a redis URL is made of letters, digits, _, . and -");
-  // ioredis takes what is in the query for options of its own.
-  url.searchParams.delete("prefix");
-  return { kind: "redis", url: url.href, prefix };
+  return { kind: "redis", ...readRedisUrl(text) };
 }
 
 const s3Parameters = new Set(["endpoint", "region"]);
