@@ -160,8 +160,8 @@ export const matrixCases: Record<string, MatrixCase> = {
     remembers: ["Which bird shall it be?", "the heron, please", "Here are my notes"],
   },
   "server killed, goes on in its session": {
-    // The words end with their line: iflow's are heard by the line.
-    steps: [{ kind: "tool", command: "echo kingfisher", text: "First I will look around.\n" }, endless],
+    // The words end with their line: iflow's are heard by the line. Only what the tool prints holds the bird's name.
+    steps: [{ kind: "tool", command: "echo king''fisher", text: "First I will look around.\n" }, endless],
     later: { "Your last turn was cut off": [write, answer(done)] },
     meanwhile: [{ kind: "kill server in tool" }],
     status: "succeeded",

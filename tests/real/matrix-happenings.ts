@@ -55,15 +55,15 @@ async function killServerInTool(matrix: MatrixServer, run: SubmittedRun): Promis
 }
 
 /**
- * Waits until the CLI has written these words down. Some do that a moment after the tool has begun, and in the sandbox they die
- * with the server: what was only in their memory is lost with them. One that writes them in another form is waited for in vain.
+ * Waits until the CLI has written down what its tool printed. Some do that a moment after the next tool has begun, and in the
+ * sandbox they die with the server: what was only in their memory is lost with them.
  */
-async function sessionIsKept({ home }: MatrixServer, run: SubmittedRun, words: string): Promise<void> {
-  const day = await readdir(join(home, "../data/runs"));
-  const own = day.map((name) => join(home, "../data/runs", name, run.id, "home")).filter(existsSync);
+async function sessionIsKept({ home }: MatrixServer, run: SubmittedRun, printed: string): Promise<void> {
+  const days = join(home, "../data/runs");
+  const own = (await readdir(days)).map((day) => join(days, day, run.id, "home")).filter(existsSync);
   const homes = own.length > 0 ? own : [home];
-  for (const patience = AbortSignal.timeout(5_000); !patience.aborted; await sleep(50))
-    if (spawnSync("grep", ["-rqsaF", words, ...homes]).status === 0) return;
+  const isWritten = () => spawnSync("grep", ["-rqsaF", printed, ...homes]).status === 0;
+  await expect.poll(isWritten, { timeout: 20_000, interval: 50 }).toBe(true);
 }
 
 async function reply(
