@@ -40,6 +40,7 @@ async function main(args: readonly string[]): Promise<number> {
   const { records, folders } = await copyStorage({
     ...copy,
     dataDir,
+    environment: process.env,
     log: { warn: (fields, message) => console.error(`${message}: ${JSON.stringify(fields)}`) },
   });
   const files = folders === 0 ? "" : `, and the files of ${folders} jobs`;

@@ -142,6 +142,7 @@ export async function createServices({
     feeds: createEventFeeds(shared ?? undefined),
     folders: createRunFolders({
       dataDir: config.dataDir,
+      environment,
       records,
       isShared,
       log,

@@ -8,6 +8,8 @@ export interface StorageCopy {
   to: StoragePlace;
   /** Where the folders of jobs lie that are on no shared storage, and `fs:` and `sqlite:` unless they say otherwise. */
   dataDir: string;
+  /** Its servers', which may move what CLIs keep. */
+  environment: Readonly<Record<string, string | undefined>>;
   /** Write into a storage that holds records: what has the same key is replaced. */
   overwrite: boolean;
   log: Pick<Log, "warn">;
@@ -24,7 +26,8 @@ export interface Copied {
  * one in the data directory is noticed, one elsewhere is not.
  * @throws Error when a server is at work in the data directory, a storage does not answer, or the second one is not empty
  */
-export async function copyStorage({ from, to, dataDir, overwrite, log }: StorageCopy): Promise<Copied> {
+export async function copyStorage(copy: StorageCopy): Promise<Copied> {
+  const { from, to, dataDir, overwrite } = copy;
   await mkdir(dataDir, { recursive: true });
   const unlock = await lockDataDir(dataDir, () => undefined);
   const open: OpenStorage[] = [];
@@ -46,7 +49,7 @@ export async function copyStorage({ from, to, dataDir, overwrite, log }: Storage
         records += 1;
       },
     });
-    return { records, folders: await moveFolders(source, target, dataDir, log) };
+    return { records, folders: await moveFolders(source, target, copy) };
   } finally {
     for (const storage of open) await storage.records.close();
     await unlock();
@@ -57,12 +60,11 @@ export async function copyStorage({ from, to, dataDir, overwrite, log }: Storage
 async function moveFolders(
   source: OpenStorage,
   target: OpenStorage,
-  dataDir: string,
-  log: Pick<Log, "warn">,
+  { dataDir, environment, log }: StorageCopy,
 ): Promise<number> {
   if (source.isShared === target.isShared) return 0;
   const { records } = source.isShared ? source : target;
-  const folders = createRunFolders({ dataDir, records, isShared: true, log });
+  const folders = createRunFolders({ dataDir, environment, records, isShared: true, log });
   const runs = createRunStore(source.records);
   const copies = createRunStore(target.records);
   let moved = 0;

@@ -13,7 +13,7 @@ export { createEngines, type EngineStatus, type Engines } from "./engines.ts";
 export { agentEnvironment, trackingVariable } from "./environment.ts";
 export { type AgentEvent, type FailureKind, nameTools, type Usage } from "./events.ts";
 export { createInstallationFinder, type Installation } from "./installation.ts";
-export { createJail, type Enclosed, type Jail, type JailSetting } from "./jail/index.ts";
+export { createJail, type Enclosed, type Jail, type JailSetting, ownCopyPaths } from "./jail/index.ts";
 export {
   credentialsFingerprint,
   dropImportLeftovers,

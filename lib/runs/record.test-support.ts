@@ -49,6 +49,7 @@ export function localFolders(dataDir: string): RunFolders {
   return createRunFolders({
     dataDir,
     records: createRecordStore(memoryDriver()),
+    environment: {},
     isShared: false,
     log: { warn() {} },
   });

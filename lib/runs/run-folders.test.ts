@@ -20,7 +20,13 @@ afterEach(() => rm(root, { recursive: true, force: true }));
 /** A server with a disk of its own on the same storage. */
 function serverCalled(name: string, on: RecordStore = records) {
   const dataDir = join(root, name);
-  const folders = createRunFolders({ dataDir, records: on, isShared: true, log: { warn() {} } });
+  const folders = createRunFolders({
+    dataDir,
+    environment: { HOME: root, XDG_DATA_HOME: join(root, "elsewhere") },
+    records: on,
+    isShared: true,
+    log: { warn() {} },
+  });
   const fileOf = (id: string) => join(runPaths(dataDir, id).workspace, "a.txt");
   return {
     folders,
@@ -67,12 +73,21 @@ test("a server has the files of a run as of its last step, fetches them once, an
 test("a copy of a login that a crash left in a run's home does not go along", async () => {
   const [one, two] = [serverCalled("one"), serverCalled("two")];
   const run = atRevision(1);
-  const homeOn = (server: typeof one) => join(runPaths(server.dataDir, run.request_id).home, ".qwen");
+  const home = (server: typeof one, folder: string) =>
+    join(runPaths(server.dataDir, run.request_id).home, folder);
+  const folders = {
+    ".qwen": "settings.json",
+    ".local/share/opencode": "auth.json",
+    "elsewhere/opencode": "auth.json",
+  };
   await one.write(run.request_id, "first");
-  await mkdir(homeOn(one), { recursive: true });
-  for (const name of ["settings.json", "session.json"]) await writeFile(join(homeOn(one), name), "x");
+  for (const [folder, login] of Object.entries(folders)) {
+    await mkdir(home(one, folder), { recursive: true });
+    for (const name of [login, "session.json"]) await writeFile(join(home(one, folder), name), "x");
+  }
   await two.folders.here(await kept(one.folders, run));
-  expect(await readdir(homeOn(two))).toEqual(["session.json"]);
+  for (const folder of Object.keys(folders))
+    expect(await readdir(home(two, folder))).toEqual(["session.json"]);
 });
 
 test("nothing takes the place of a folder that somebody works in", async () => {
@@ -168,7 +183,14 @@ test("a log that is read elsewhere while the run goes on is the same, line for l
       lines.map((text, n) => ({ seq: n + 1, text })).filter((line) => line.seq > seq),
   };
   const dataDir = join(root, "two");
-  const two = createRunFolders({ dataDir, records, isShared: true, live, log: { warn() {} } });
+  const two = createRunFolders({
+    dataDir,
+    environment: {},
+    records,
+    isShared: true,
+    live,
+    log: { warn() {} },
+  });
   const { events: there } = await two.here({ ...run, folder });
   expect((await readFile(there, "utf8")).trim().split("\n")).toEqual(lines);
 });
@@ -184,7 +206,14 @@ test("a log that cannot be completed yet is not completed with what comes later"
   const folder = await one.folders.keep({ ...run, revision: 5 });
   const dataDir = join(root, "two");
   const live = { after: async () => [] };
-  const two = createRunFolders({ dataDir, records, isShared: true, live, log: { warn() {} } });
+  const two = createRunFolders({
+    dataDir,
+    environment: {},
+    records,
+    isShared: true,
+    live,
+    log: { warn() {} },
+  });
   const { events: there } = await two.here({ ...run, folder });
   expect((await readFile(there, "utf8")).trim()).toBe(first);
 });

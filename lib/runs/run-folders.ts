@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
-import { agents } from "../agents/index.ts";
+import { agents, ownCopyPaths } from "../agents/index.ts";
 import { packFolder, unpackFolder } from "../archives/index.ts";
 import { parseJson } from "../json.ts";
 import type { LiveLog } from "../queue/index.ts";
@@ -56,16 +56,18 @@ const leftOut = new Set(["node_modules", ".venv", "__pycache__"]);
  */
 export function createRunFolders(parts: {
   dataDir: string;
+  /** The server's, which may move what CLIs keep. */
+  environment: Readonly<Record<string, string | undefined>>;
   records: RecordStore;
   isShared: boolean;
   /** Where other servers tell what their runs do, if there are any. */
   live?: Pick<LiveLog, "after">;
   log: Pick<Log, "warn">;
 }): RunFolders {
-  const { dataDir, records, isShared, live, log } = parts;
+  const { dataDir, environment, records, isShared, live, log } = parts;
   // Copies of logins, which a crash may have left.
   const logins = new Set(
-    agents.flatMap(({ ownCopies = {} }) => Object.keys(ownCopies)).map((path) => `home/${path}`),
+    agents.flatMap((agent) => ownCopyPaths(environment, agent)).map((path) => `home/${path}`),
   );
   const pathsOf = (id: string) => runPaths(dataDir, id);
   if (!isShared) {

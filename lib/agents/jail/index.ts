@@ -8,3 +8,4 @@ export {
   requiredWords,
   sandboxRequired,
 } from "./jail.ts";
+export { ownCopyPaths } from "./own-copies.ts";

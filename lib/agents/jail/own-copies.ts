@@ -34,6 +34,14 @@ export interface OwnCopies {
   settle(): void;
 }
 
+/** Where such copies lie below a run's home: with these variables, and with none of them. */
+export function ownCopyPaths(environment: Environment, agent: JailedAgent): string[] {
+  const home = homeOf(environment);
+  return Object.keys(agent.ownCopies ?? {}).flatMap((file) =>
+    home === null ? [file] : [file, ownPathOf(agent, file, environment, home)],
+  );
+}
+
 /**
  * Gives a run copies of its agent's files that it may write to, but not for others, anew for every turn
  * (`Agent.ownCopies`).
