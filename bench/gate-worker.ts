@@ -59,18 +59,21 @@ async function main(order: GateOrder): Promise<GateTimes> {
 async function runAll(services: RunningServices, count: number, name: string): Promise<string[]> {
   const accepted = await Promise.all(
     Array.from({ length: count }, (_, n) =>
-      services.runs.submit({
-        skill_source: "installed",
-        skill_id: skillId,
-        engine: "codex",
-        input: inputOf(`${name}, text ${n}`),
-        parameter: {},
-        model: null,
-        provider_id: null,
-        effort: null,
-        runtime_options: {},
-        conversation_mode: "session",
-      }),
+      services.runs.submit(
+        {
+          skill_source: "installed",
+          skill_id: skillId,
+          engine: "codex",
+          input: inputOf(`${name}, text ${n}`),
+          parameter: {},
+          model: null,
+          provider_id: null,
+          effort: null,
+          runtime_options: {},
+          conversation_mode: "session",
+        },
+        { sender: null },
+      ),
     ),
   );
   await services.capacity.gate.onIdle();

@@ -59,6 +59,7 @@ function recordOf(id: string, n: number, time: number): RunRecord {
     parameter: { language: "en" },
     runtime_options: { no_cache: false, execution_mode: "auto", interactive_auto_reply: false, priority: 5 },
     conversation_mode: "session",
+    sent_by: null,
     needs_upload: false,
     created_at: at(0),
     updated_at: at(42_000),

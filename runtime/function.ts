@@ -48,6 +48,8 @@ export interface Call<P extends Schema, Q extends Schema, B extends Schema> {
   body: Parsed<B>;
   /** For what is no JSON: uploads, conditional and range requests. */
   request: Request;
+  /** The name of the key that the request came with; null where the server has no keys. */
+  caller: string | null;
   services: Services;
 }
 
@@ -94,6 +96,7 @@ export interface RunnerFunction extends Omit<FunctionDefinition, "handler"> {
 export interface RawCall {
   params: Record<string, string>;
   request: Request;
+  caller: string | null;
   services: Services;
 }
 
@@ -106,7 +109,7 @@ export function defineFunction<
   const { handler, ...description } = definition;
   return {
     ...description,
-    call({ params, request, services }) {
+    call({ params, request, caller, services }) {
       const handle = (json: unknown) =>
         handler({
           params: checked(definition.params, params, "path"),
@@ -117,6 +120,7 @@ export function defineFunction<
           ),
           body: checked(definition.body, json, "body"),
           request,
+          caller,
           services,
         });
       if (definition.body === undefined) return handle(undefined);

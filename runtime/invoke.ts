@@ -8,13 +8,15 @@ export interface Invocation {
   /** Sent as JSON, unless it is a body already. */
   body?: unknown;
   headers?: Record<string, string>;
+  /** The key that it is as if it came with. */
+  caller?: string;
   method?: string;
 }
 
 /** Calls one function as HTTP would, without a server: same checks, same answers. For its test. */
 export async function invoke(
   fn: RunnerFunction,
-  { services, params = {}, query, body, headers, method }: Invocation,
+  { services, params = {}, query, body, headers, caller, method }: Invocation,
 ): Promise<Response> {
   const url = `http://localhost/?${new URLSearchParams(query)}`;
   const isReady =
@@ -33,5 +35,5 @@ export async function invoke(
     ...(body === undefined ? {} : { body: isReady ? body : JSON.stringify(body) }),
   });
   const silent = { info() {}, warn() {}, error() {} };
-  return createExecutor(silent)(fn, { params, request, services });
+  return createExecutor(silent)(fn, { params, request, caller: caller ?? null, services });
 }

@@ -30,10 +30,11 @@ function mount({ routes, services, doors, log }: RouterOptions): App {
   const refused = createRefusalLog(log);
   for (const { method, pattern, load } of routes) {
     app.on(method, pattern, (context): Response | Promise<Response> => {
-      const raw = { params: context.req.param(), request: context.req.raw, services };
+      const answered = (fn: RunnerFunction, caller: string | null) =>
+        answer(fn, { params: context.req.param(), request: context.req.raw, caller, services });
       const admitted = (fn: RunnerFunction) => {
-        const waiting = fn.scope === "open" ? undefined : doors.admit(context.env.incoming, fn.scope);
-        return waiting === undefined ? answer(fn, raw) : waiting.then(() => answer(fn, raw));
+        const caller = fn.scope === "open" ? null : doors.admit(context.env.incoming, fn.scope);
+        return caller instanceof Promise ? caller.then((name) => answered(fn, name)) : answered(fn, caller);
       };
       const fn = load();
       return fn instanceof Promise ? fn.then(admitted) : admitted(fn);

@@ -87,6 +87,10 @@ export const jobStatus = z
     observability_ready: z.boolean(),
     effort: z.string().nullable(),
     priority: z.int().describe("1 (served first) to 10 (last)."),
+    sent_by: z
+      .string()
+      .nullable()
+      .describe("Name of the API key that it was sent with; null on a server without keys."),
     skill_version: z.string(),
     skill_source: z.string(),
     cache_hit: z.boolean(),

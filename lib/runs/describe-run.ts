@@ -33,6 +33,7 @@ export function describeRun(run: RunRecord) {
     observability_ready: run.attempt > 0,
     effort: run.effort,
     priority: run.runtime_options.priority,
+    sent_by: run.sent_by,
     skill_version: run.skill_version,
     skill_source: run.skill_source,
     cache_hit: run.cache_hit,

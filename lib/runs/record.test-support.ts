@@ -22,6 +22,7 @@ export function recordOf(status: RunRecord["status"], id = ulid()): RunRecord {
     parameter: {},
     runtime_options: { no_cache: true, execution_mode: "auto", interactive_auto_reply: false, priority: 5 },
     conversation_mode: "session",
+    sent_by: null,
     needs_upload: false,
     created_at: made,
     updated_at: made,

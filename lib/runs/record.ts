@@ -71,6 +71,8 @@ export const runRecord = z.object({
   /** As the request asked for them, for a skill whose own defaults are not known yet; null otherwise. */
   requested_options: z.record(z.string(), z.unknown()).nullable().default(null),
   conversation_mode: z.enum(["session", "non_session"]),
+  /** The name of the API key that it was sent with; null without keys, and in records of older versions. */
+  sent_by: z.string().nullable().default(null),
   needs_upload: z.boolean(),
   uploads: z.array(z.object({ path: z.string(), bytes: z.number(), sha256: z.string() })),
   created_at: time,

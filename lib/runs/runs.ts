@@ -56,7 +56,10 @@ export interface EventHistory {
 /** Everything the endpoints do with jobs. Methods that take an id throw RunnerError JOB_NOT_FOUND for an unknown one. */
 export interface Runs {
   /** @param idempotencyKey the same request under the same key makes one job */
-  submit(request: JobRequest, idempotencyKey?: string): Promise<Accepted>;
+  submit(
+    request: JobRequest,
+    by: { sender: string | null; idempotencyKey?: string | undefined },
+  ): Promise<Accepted>;
   /** What the job has come to when it has ended or waits for somebody, or when `ms` are over or the signal aborts. */
   settled(id: string, ms: number, signal: AbortSignal): Promise<Settled>;
   /** @throws RunnerError JOB_STATE_CONFLICT when the job takes no upload: ask before the body is read. */
@@ -164,10 +167,12 @@ export function createRuns(context: RunContext, shared?: SharedParts): Runs {
   };
 
   return {
-    submit: (request, key) =>
+    submit: (request, { sender, idempotencyKey: key }) =>
       key === undefined
-        ? submit(context, scheduler, request)
-        : context.idempotency.once(key, request, store, (id) => submit(context, scheduler, request, id)),
+        ? submit(context, scheduler, request, sender)
+        : context.idempotency.once(key, request, store, (id) =>
+            submit(context, scheduler, request, sender, id),
+          ),
     settled: (id, ms, signal) => settled(context, id, ms, [signal, closing.signal]),
     assertAwaitsUpload: async (id) => assertAwaitsUpload(await store.get(id)),
     upload: (id, files, limits) => locked(id, () => acceptUpload(context, scheduler, id, files, limits)),

@@ -17,12 +17,14 @@ export interface Accepted {
 /**
  * Checks a request and makes a job of it. Everything that can be refused is refused before anything is written; when
  * it resolves, the job is durable.
+ * @param sender the name of the API key that it came with
  * @throws RunnerError what `checkRequest` throws, ENGINE_NOT_INSTALLED, QUEUE_FULL, SHUTTING_DOWN
  */
 export async function submit(
   context: RunContext,
   scheduler: Scheduler,
   request: JobRequest,
+  sender: string | null,
   id: string = context.newId(),
 ): Promise<Accepted> {
   assertAccepting(context);
@@ -46,6 +48,7 @@ export async function submit(
     runtime_options: options,
     requested_options: skill === null ? withoutEnvironment(request.runtime_options) : null,
     conversation_mode: request.conversation_mode,
+    sent_by: sender,
     needs_upload: needsUpload,
     created_at: now,
     updated_at: now,

@@ -27,9 +27,10 @@ export type Knock = Pick<IncomingMessage, "headers" | "method"> & {
 export interface Doors {
   /**
    * Lets a request in that may do what needs `scope`: at once, or as a promise where a limit counts.
+   * @returns the name of its key; null where there are no keys
    * @throws RunnerError HOST_NOT_ALLOWED, ORIGIN_NOT_ALLOWED, UNAUTHORIZED, FORBIDDEN, RATE_LIMITED
    */
-  admit(knock: Knock, scope: Scope): void | Promise<void>;
+  admit(knock: Knock, scope: Scope): string | null | Promise<string>;
   readonly allowedOrigins: readonly string[];
   /** Who is let in, for the operator; a warning where that may be more than he thinks. */
   describe(): { words: string; isWarning: boolean };
@@ -102,14 +103,17 @@ export function createDoors(options: DoorsOptions): Doors {
       const { host, authorization } = knock.headers;
       checkHost(host);
       checkOrigin(knock);
-      if (isOpen) return checkPlace(knock);
+      if (isOpen) {
+        checkPlace(knock);
+        return null;
+      }
       const key = keyFor(authorization);
       if (!mayDo(key.scope, scope))
         throw new RunnerError(
           "FORBIDDEN",
           `This needs a key with scope ${scope}; "${key.name}" has ${key.scope}.`,
         );
-      return rateLimit?.take(key.name);
+      return rateLimit?.take(key.name).then(() => key.name) ?? key.name;
     },
     describe() {
       const names = keys.map(({ name, scope }) => `${name} (${scope})`).join(", ");

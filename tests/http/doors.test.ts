@@ -72,7 +72,10 @@ describe("with API keys", () => {
     for (const name of ["read", "run", "admin"])
       expect((await server.get("/v1/jobs", bearer(name))).status).toBe(200);
     const job = { headers: bearer("run"), body: { skill_id: "s" } };
-    expect((await server.send("POST", "/v1/jobs", job)).status).toBe(200);
+    const { status, body } = await server.send("POST", "/v1/jobs", job);
+    expect(status).toBe(200);
+    const sent = await server.get(`/v1/jobs/${body.request_id}`, bearer("read"));
+    expect(sent.body.sent_by).toBe("run");
   });
 
   test("a key comes as Bearer, or as the password of Basic under any name", async () => {

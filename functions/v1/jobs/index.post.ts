@@ -63,9 +63,12 @@ export default defineFunction({
     "QUEUE_FULL",
     "SHUTTING_DOWN",
   ],
-  async handler({ body: { client_metadata, ...asked }, request, services }) {
+  async handler({ body: { client_metadata, ...asked }, request, caller, services }) {
     const job = { ...asked, conversation_mode: client_metadata.conversation_mode };
-    const made = await services.runs.submit(job, idempotencyKey(request));
+    const made = await services.runs.submit(job, {
+      sender: caller,
+      idempotencyKey: idempotencyKey(request),
+    });
     return answerJob(request, services.runs, made);
   },
 });
