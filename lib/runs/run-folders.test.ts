@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ulid } from "ulid";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createRecordStore, memoryDriver, type RecordStore } from "../storage/index.ts";
 import { runPaths } from "./paths.ts";
 import { recordOf } from "./record.test-support.ts";
@@ -88,6 +88,35 @@ test("a copy of a login that a crash left in a run's home does not go along", as
   await two.folders.here(await kept(one.folders, run));
   for (const folder of Object.keys(folders))
     expect(await readdir(home(two, folder))).toEqual(["session.json"]);
+});
+
+describe("a step whose copy was made and whose record was not", () => {
+  test("keeps what lies on the disk of its server", async () => {
+    const one = serverCalled("one");
+    const run = atRevision(1);
+    const { request_id: id } = run;
+    await one.write(id, "first");
+    const stored = await kept(one.folders, run);
+    await one.write(id, "second");
+    await one.folders.keep({ ...stored, revision: 2 });
+    // Begun anew: what it remembered is gone.
+    await serverCalled("one").folders.here(stored);
+    expect(await one.read(id)).toBe("second");
+  });
+
+  test("gives way to the steps that another server has made since", async () => {
+    const [one, two] = [serverCalled("one"), serverCalled("two")];
+    const run = atRevision(1);
+    const { request_id: id } = run;
+    await one.write(id, "first");
+    const stored = await kept(one.folders, run);
+    await one.write(id, "of no use");
+    await one.folders.keep({ ...stored, revision: 2 });
+    await two.folders.here(stored);
+    // The step to running makes no copy.
+    await serverCalled("one").folders.here({ ...stored, revision: 2 });
+    expect(await one.read(id)).toBe("first");
+  });
 });
 
 test("nothing takes the place of a folder that somebody works in", async () => {

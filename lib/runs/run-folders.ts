@@ -46,7 +46,12 @@ const releasePatienceMs = 5_000;
 
 /** In the run's folder: which copy it was made from, or has been made to. */
 export const markFile = ".kept.json";
-const mark = z.object({ id: z.string() });
+const mark = z.object({
+  id: z.string(),
+  /** The step that it was made for, and the copy that it takes the place of. */
+  revision: z.int().default(0),
+  over: z.string().nullable().default(null),
+});
 
 /** Folders that can be made anew, or are no one's business any more. */
 const leftOut = new Set(["node_modules", ".venv", "__pycache__"]);
@@ -90,7 +95,10 @@ export function createRunFolders(parts: {
   async function fetch(run: RunRecord, paths: RunPaths): Promise<void> {
     const copy = run.folder;
     if (copy === null || holders.has(run.request_id)) return;
-    if ((await markOf(paths)) !== copy.id) await replaceBy(copy, run, paths);
+    const here = await markOf(paths);
+    // Nobody has made a step since: a crash came before the record could name the copy of what is here.
+    const isAhead = here?.over === copy.id && run.revision < here.revision;
+    if (here?.id !== copy.id && !isAhead) await replaceBy(copy, run, paths);
   }
 
   // Whole or not at all: it takes its place in one step, and then it lies on the disk.
@@ -158,7 +166,8 @@ export function createRunFolders(parts: {
         onLeftOut: (path) => missing.push(path),
       });
       const copy = await copies.write(id, revision, packed);
-      await replaceFile(join(root, markFile), JSON.stringify({ id: copy.id }), { durable: false });
+      const marked = { id: copy.id, revision, over: run.folder?.id ?? null };
+      await replaceFile(join(root, markFile), JSON.stringify(marked), { durable: false });
       if (missing.length > 0)
         log.warn(
           { run: id, files: missing.slice(0, 20), count: missing.length },
@@ -220,7 +229,7 @@ function keeps(path: string): boolean {
   return path !== markFile && parts[0] !== "tmp" && !parts.some((part) => leftOut.has(part));
 }
 
-async function markOf(paths: RunPaths): Promise<string | null> {
+async function markOf(paths: RunPaths): Promise<z.infer<typeof mark> | null> {
   const text = await readFile(join(paths.root, markFile), "utf8").catch(() => "");
-  return mark.safeParse(parseJson(text)).data?.id ?? null;
+  return mark.safeParse(parseJson(text)).data ?? null;
 }
