@@ -148,7 +148,7 @@ export async function createServices({
       log,
       ...(shared === null ? {} : { live: shared.live }),
     }),
-    secrets: shared === null ? createRunSecrets(config.dataDir) : createSharedRunSecrets(records),
+    secrets: (shared === null ? createRunSecrets : createSharedRunSecrets)(config.dataDir, records),
     idempotency: createIdempotency({ records, isShared: shared !== null, locked: createKeyedLock(), newId }),
     skills,
     validators: createValidators(),

@@ -92,7 +92,7 @@ async function restart(model: Model, real: Real): Promise<void> {
     feeds,
     cache: createResultCache(real.records),
     folders: localFolders(real.dataDir),
-    secrets: createRunSecrets(real.dataDir),
+    secrets: createRunSecrets(real.dataDir, real.records),
     engines: { ids: ["codex"], get: () => codex },
     locked: createKeyedLock(),
     settings: { maxRestarts },

@@ -27,13 +27,13 @@ export function createQueueRecovery(
   context: RunContext,
   parts: { queue: JobQueue; scheduler: QueueScheduler; waiting: Waiting; everyMs: number; awayMs: number },
 ): QueueRecovery {
-  const { store, log, dataDir } = context;
+  const { store, secrets, log, dataDir } = context;
   const { queue, scheduler, waiting, everyMs, awayMs } = parts;
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
-  /** Reads every unfinished run, some at a time: a storage on the network takes its time for each. */
-  async function eachUnfinished(look: (run: RunRecord) => void | Promise<void>): Promise<void> {
+  /** Reads every unfinished run, some at a time: a storage on the network takes its time for each. @returns their ids */
+  async function eachUnfinished(look: (run: RunRecord) => void | Promise<void>): Promise<string[]> {
     const ids = await store.unfinished();
     const lookAt = async (id: string) => {
       const run = await store.get(id).catch(nullIfGone);
@@ -41,6 +41,7 @@ export function createQueueRecovery(
     };
     for (let from = 0; from < ids.length && !stopped; from += readAtOnce)
       await Promise.all(ids.slice(from, from + readAtOnce).map(lookAt));
+    return ids;
   }
 
   /** Runs that other servers carry out. */
@@ -53,12 +54,13 @@ export function createQueueRecovery(
   }
 
   async function lookAtAll(isStart: boolean): Promise<void> {
-    await eachUnfinished(async (run) => {
+    const unfinished = await eachUnfinished(async (run) => {
       if (waitsForSomebody(run.status)) waiting.watch(run);
       else if (isStart && run.status === "running" && run.node === queue.node) await scheduler.takeBack(run);
       else if (run.status === "queued" || run.status === "running") await scheduler.ensure(run);
     });
     await queue.rescue(awayMs);
+    await secrets.forgetAllBut(unfinished);
   }
 
   const again = (): void => {
@@ -76,6 +78,7 @@ export function createQueueRecovery(
     async recover() {
       // Whatever still runs for a run of this data directory lost its server, but for what another one on this machine has in hand.
       const elsewhere = await idsElsewhere();
+      await secrets.adopt(await store.unfinished());
       const isOurs = (id: string) =>
         isRunId(id) && existsSync(runPaths(dataDir, id).root) && !elsewhere.has(id);
       await sweepByEnvironment(trackingVariable, isOurs);

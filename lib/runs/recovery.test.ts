@@ -52,7 +52,7 @@ async function crashed(run: RunRecord, work: (progress: RunProgress, store: RunS
     store: fresh,
     cache: createResultCache(records),
     folders,
-    secrets: createRunSecrets(dataDir),
+    secrets: createRunSecrets(dataDir, createRecordStore(memoryDriver())),
     engines: { ids: ["codex"], get: () => codex },
     locked: createKeyedLock(),
     ...quiet,

@@ -71,6 +71,7 @@ export function createRecovery(context: RunContext, scheduler: Scheduler, waitin
   return {
     async recover() {
       const unfinished = await context.store.unfinished();
+      await context.secrets.adopt(unfinished);
       await context.secrets.forgetAllBut(unfinished);
       // Whatever still runs for a run of this data directory lost its server.
       const isOurs = (id: string) => isRunId(id) && existsSync(runPaths(context.dataDir, id).root);

@@ -42,7 +42,7 @@ export async function live(disk: MortalDisk, dataDir: string, id: string, acts: 
     store,
     cache: createResultCache(records),
     folders: localFolders(dataDir),
-    secrets: createRunSecrets(dataDir),
+    secrets: createRunSecrets(dataDir, records),
     engines: { ids: ["codex"], get: () => codex },
     locked: createKeyedLock(),
     feeds: { claim: async () => () => undefined, publish() {}, dismiss() {} },
