@@ -1,9 +1,10 @@
-import { expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { RunnerError } from "../errors.ts";
-import { createRecordStore, memoryDriver } from "../storage/index.ts";
+import { createRecordStore, memoryDriver, type RecordStore } from "../storage/index.ts";
 import { createIdempotency } from "./idempotency.ts";
 import { createKeyedLock } from "./keyed-lock.ts";
 import { recordOf } from "./record.test-support.ts";
+import { PerhapsMade } from "./run-store.ts";
 
 test("a job that cannot be read for the moment is not made again, and keeps its key", async () => {
   let ids = 0;
@@ -80,4 +81,49 @@ test("a key that a server took before it died makes the job under the same id", 
   }));
   vi.useRealTimers();
   expect(made.request_id).toBe("the-job");
+});
+
+describe("of several servers, one that does not hear whether the storage has the job", () => {
+  const storeOf = (jobs: Set<string>) => ({
+    async get(id: string) {
+      if (!jobs.has(id)) throw new RunnerError("JOB_NOT_FOUND", "No such job.");
+      return { ...recordOf("queued"), request_id: id };
+    },
+  });
+  const serverOn = (records: RecordStore, id: string) =>
+    createIdempotency({ isShared: true, records, locked: createKeyedLock(), newId: () => id });
+  const answerOf = (id: string) => ({ request_id: id, cache_hit: false, status: "queued" as const });
+  const unheard = async (): Promise<never> => {
+    throw new PerhapsMade(new Error("away"));
+  };
+
+  test("leaves its key with it: the same request gets that job from any of them", async () => {
+    const records = createRecordStore(memoryDriver());
+    const jobs = new Set<string>();
+    const first = serverOn(records, "the-job").once("key", { a: 1 }, storeOf(jobs), async (id) => {
+      jobs.add(id);
+      return unheard();
+    });
+    await expect(first).rejects.toMatchObject({ code: "STORAGE_FAILED" });
+    const second = serverOn(records, "another").once("key", { a: 1 }, storeOf(jobs), unheard);
+    expect((await second).request_id).toBe("the-job");
+  });
+
+  test("has it made under the same id later, and another request under another", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const records = createRecordStore(memoryDriver());
+    const store = storeOf(new Set());
+    await expect(serverOn(records, "the-job").once("key", { a: 1 }, store, unheard)).rejects.toThrow();
+    vi.setSystemTime(Date.now() + 60_000);
+    await expect(
+      serverOn(records, "another").once("key", { a: 1 }, store, async (id) => {
+        expect(id).toBe("the-job");
+        return unheard();
+      }),
+    ).rejects.toThrow();
+    vi.setSystemTime(Date.now() + 60_000);
+    const other = serverOn(records, "another").once("key", { a: 2 }, store, async (id) => answerOf(id));
+    expect((await other).request_id).toBe("another");
+    vi.useRealTimers();
+  });
 });

@@ -5,7 +5,7 @@ import type { RecordStore } from "../storage/index.ts";
 import type { KeyedLock } from "./keyed-lock.ts";
 import type { RunRecord } from "./record.ts";
 import { canonicalJson } from "./result-cache.ts";
-import { nullIfGone, type RunStore, RunTaken } from "./run-store.ts";
+import { nullIfGone, PerhapsMade, type RunStore, RunTaken } from "./run-store.ts";
 import { sha256 } from "./sha256.ts";
 import type { Accepted } from "./submit.ts";
 
@@ -71,7 +71,8 @@ export function createIdempotency(parts: {
             continue;
           }
           // Whoever was slow to make it makes the same one: it exists once.
-          const request_id = isShared && known !== null ? known.request_id : newId();
+          const isSame = isShared && known?.fingerprint === fingerprint;
+          const request_id = isSame ? known.request_id : newId();
           const taken = { fingerprint, request_id, created_at: new Date().toISOString() };
           if (!isShared) await records.write(at, taken);
           else if (!(await records.change([{ key: at, from: known, to: taken }]))) continue;
@@ -79,6 +80,8 @@ export function createIdempotency(parts: {
             return await make(taken.request_id);
           } catch (error) {
             if (error instanceof RunTaken) continue;
+            // Its key stays with it: who sends it again gets that job, or makes it under the same id.
+            if (error instanceof PerhapsMade) throw error;
             await (isShared
               ? records.change([{ key: at, from: taken, to: null }])
               : records.remove(at)

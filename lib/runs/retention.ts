@@ -4,7 +4,7 @@ import type { RunContext } from "./context.ts";
 import { runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { cacheKey } from "./result-cache.ts";
-import { nullIfGone } from "./run-store.ts";
+import { nullIfGone, RunTaken } from "./run-store.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { isTerminal } from "./transitions.ts";
 import { removeRunFiles } from "./workspace.ts";
@@ -17,11 +17,14 @@ export interface CleanupCount {
   runs_kept: number;
 }
 
-/** Removes a run that has ended, or that never got its files: record first, so that a crash leaves only litter. */
+/**
+ * Removes a run that has ended, or that never got its files: record first, so that a crash leaves only litter.
+ * @throws RunTaken when another server gave it its files in this moment
+ */
 export async function removeRun(context: RunContext, run: RunRecord): Promise<void> {
-  // Before the record: without it, nobody would know of the copy.
-  await context.folders.drop(run.request_id);
-  await context.store.remove(run.request_id);
+  // Before the record: without it, nobody would know of the copy. A run that may still go on has none until it does.
+  if (isTerminal(run.status)) await context.folders.drop(run.request_id);
+  await context.store.remove(run);
   context.feeds.dismiss(run.request_id);
   const key = run.status === "succeeded" && !run.cache_hit ? cacheKey(run) : null;
   if (key !== null && (await context.cache.lookup(key)) === run.request_id) await context.cache.forget(key);
@@ -79,7 +82,12 @@ async function removeIfIdle(
   if (run === null) return "removed";
   if (!(isTerminal(run.status) || run.status === "created")) return "kept";
   await scheduler.released(id);
-  await removeRun(context, run);
+  try {
+    await removeRun(context, run);
+  } catch (error) {
+    if (error instanceof RunTaken) return "kept";
+    throw error;
+  }
   return run.attempt > 0 ? "executed" : "removed";
 }
 

@@ -39,7 +39,14 @@ export interface RunStore {
   show(run: RunRecord): Promise<void>;
   /** The record as readers see it, once it fits or the signal aborts. @throws RunnerError JOB_NOT_FOUND */
   until(id: string, fits: (run: RunRecord) => boolean, signal: AbortSignal): Promise<RunRecord>;
-  remove(id: string): Promise<void>;
+  /** @throws RunTaken when the run is not any more what it was (on a shared store): it is left alone then */
+  remove(run: RunRecord): Promise<void>;
+  /**
+   * Takes back a run that `create` may have made, though it failed, if nobody else has taken it in hand. May be called again.
+   * In one process, nobody sees the run from here on, whether the storage answers or not.
+   * @returns whether it is gone
+   */
+  retract(run: RunRecord): Promise<boolean>;
   /** Newest first. */
   page(options: { before?: string | undefined; limit: number; filter?: RunFilter }): Promise<RunPage>;
   /** Ids of the runs that have not ended (and, after a crash, of some that just have), oldest first. */
@@ -82,6 +89,13 @@ export function createRunStore(records: RecordStore): RunStore {
   };
   const index = createRunIndex(records, read);
   const { activeKey, endedKey, keyOf, get } = index;
+  const hide = (id: string): void => {
+    gone.set(id, true);
+    recent.delete(id);
+    living.delete(id);
+  };
+  const removeRecords = (id: string) =>
+    allDone([records.remove(endedKey(id)), records.remove(activeKey(id))]);
   return {
     isShared: false,
     async create(run) {
@@ -120,18 +134,21 @@ export function createRunStore(records: RecordStore): RunStore {
         signal.addEventListener("abort", end, { once: true });
       });
     },
-    async remove(id) {
+    async remove({ request_id: id }) {
       // First, so that nobody who is just reading the record brings it back.
-      gone.set(id, true);
-      recent.delete(id);
-      living.delete(id);
+      hide(id);
       try {
-        await allDone([records.remove(endedKey(id)), records.remove(activeKey(id))]);
+        await removeRecords(id);
       } catch (error) {
         // It is there still, and may be removed once more.
         gone.delete(id);
         throw error;
       }
+    },
+    async retract({ request_id: id }) {
+      hide(id);
+      await removeRecords(id);
+      return true;
     },
     page: index.page,
     unfinished: index.unfinished,
@@ -145,6 +162,15 @@ export function createRunStore(records: RecordStore): RunStore {
 export class RunTaken extends RunnerError {
   constructor() {
     super("JOB_STATE_CONFLICT", "The job has moved on in this very moment. Look at it again.");
+  }
+}
+
+/** Whether a run was made is not known: the storage was away. Whoever sends it again under its key gets that run, or makes it. */
+export class PerhapsMade extends RunnerError {
+  constructor(cause: unknown) {
+    const message =
+      "The storage did not say whether it has the job. Send the same request again in a moment.";
+    super("STORAGE_FAILED", message, { cause, retryAfterSeconds: 5 });
   }
 }
 

@@ -42,6 +42,35 @@ describe("a record that several servers store", () => {
     expect(await store.get(id)).toMatchObject({ turns: 3 });
   });
 
+  test("is removed as it was read, or not at all", async () => {
+    const [one, two] = [createSharedRunStore(records, silent), createSharedRunStore(records, silent)];
+    await one.create(recordOf("created"));
+    const [id = ""] = await one.unfinished();
+    const read = await one.get(id);
+    await two.write(heldBy("two", { ...(await two.get(id)), status: "queued" as const, revision: 1 }));
+    await expect(one.remove(read)).rejects.toThrow(RunTaken);
+    expect((await one.get(id)).status).toBe("queued");
+    await two.write(heldBy("two", { ...(await two.get(id)), status: "canceled" as const, revision: 2 }));
+    await one.remove(await one.get(id));
+    await expect(one.get(id)).rejects.toMatchObject({ code: "JOB_NOT_FOUND" });
+  });
+
+  test("is taken back by who made it alone, and while nobody has touched it", async () => {
+    const store = createSharedRunStore(records, silent);
+    const run = recordOf("queued");
+    await store.create(run);
+    expect(await store.retract({ ...run, created_at: "2026-11-25T10:00:00.000Z" })).toBe(false);
+    expect(await store.get(run.request_id)).toMatchObject({ status: "queued" });
+    expect(await store.retract(run)).toBe(true);
+    expect(await store.unfinished()).toEqual([]);
+    // Of one that never came to be, nothing is left, too.
+    expect(await store.retract(run)).toBe(true);
+    await store.create(run);
+    await store.write(heldBy("one", { ...run, status: "running" as const, revision: 1 }));
+    expect(await store.retract(run)).toBe(false);
+    expect(await store.get(run.request_id)).toMatchObject({ status: "running" });
+  });
+
   test("of many that make a step at once, one does", async () => {
     const store = createSharedRunStore(records, silent);
     await store.create(recordOf("waiting_user"));

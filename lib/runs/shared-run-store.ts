@@ -102,11 +102,24 @@ export function createSharedRunStore(records: RecordStore, channel: RunChannel):
         signal.removeEventListener("abort", onNews);
       }
     },
-    async remove(id) {
-      await records.change([
-        { key: activeKey(id), to: null },
-        { key: endedKey(id), to: null },
-      ]);
+    async remove({ request_id: id, edition }) {
+      for (let tries = 0; tries < 5; tries++) {
+        const [active, ended] = await Promise.all(
+          [activeKey(id), endedKey(id)].map(async (key) => asObject(await records.read(key))),
+        );
+        const now = ground.safeParse(active ?? ended).data;
+        if (now !== undefined && now.edition !== edition) throw new RunTaken();
+        const gone = await records.change([
+          { key: activeKey(id), from: active ?? null, to: null },
+          { key: endedKey(id), from: ended ?? null, to: null },
+        ]);
+        if (gone) return;
+      }
+      throw new RunTaken();
+    },
+    async retract(run) {
+      const key = activeKey(run.request_id);
+      return (await records.change([{ key, from: run, to: null }])) || (await read(run.request_id)) === null;
     },
     page: index.page,
     unfinished: index.unfinished,

@@ -4,8 +4,9 @@ import { answerFromCache, createAnswered } from "./cached-answer.ts";
 import { checkRequest, type JobRequest } from "./check-request.ts";
 import type { RunContext } from "./context.ts";
 import { type RunRecord, untouched } from "./record.ts";
-import { RunTaken } from "./run-store.ts";
+import { PerhapsMade, RunTaken } from "./run-store.ts";
 import type { Scheduler } from "./scheduler.ts";
+import { takeBack } from "./take-back.ts";
 
 export interface Accepted {
   request_id: string;
@@ -18,6 +19,7 @@ export interface Accepted {
  * Checks a request and makes a job of it. Everything that can be refused is refused before anything is written; when
  * it resolves, the job is durable.
  * @param sender the name of the API key that it came with
+ * @param keptId the id that the same request, sent again, is to have; null: nobody knows of it
  * @throws RunnerError what `checkRequest` throws, ENGINE_NOT_INSTALLED, QUEUE_FULL, SHUTTING_DOWN
  */
 export async function submit(
@@ -25,7 +27,7 @@ export async function submit(
   scheduler: Scheduler,
   request: JobRequest,
   sender: string | null,
-  id: string = context.newId(),
+  keptId: string | null = null,
 ): Promise<Accepted> {
   assertAccepting(context);
   const {
@@ -37,7 +39,7 @@ export async function submit(
   const needsUpload = skill === null || splitInputs(skill).file.length > 0;
   const run: RunRecord = {
     ...untouched,
-    request_id: id,
+    request_id: keptId ?? context.newId(),
     status: needsUpload ? "created" : "queued",
     ...describeSkill(skill),
     skill_source: request.skill_source,
@@ -53,9 +55,9 @@ export async function submit(
     created_at: now,
     updated_at: now,
   };
+  const make = () => create(context, run, env, keptId !== null);
   if (needsUpload) {
-    await context.secrets.keep(run.request_id, env);
-    await context.store.create(run);
+    await make();
     return { request_id: run.request_id, cache_hit: false, status: null };
   }
   const cached = await answerFromCache(context, run);
@@ -65,18 +67,37 @@ export async function submit(
   }
   const reservation = await scheduler.reserve(run);
   try {
-    await context.secrets.keep(run.request_id, env);
-    await context.store.create(run);
+    await make();
   } catch (error) {
     reservation.release();
-    // Another server has made it under the same key: it is not ours to take back.
-    if (error instanceof RunTaken) throw error;
-    // Whatever was written of it: the caller is told that nothing was, and will send it again.
-    await Promise.allSettled([context.store.remove(run.request_id), context.secrets.forget(run.request_id)]);
     throw error;
   }
   scheduler.start(run, reservation);
   return { request_id: run.request_id, cache_hit: false, status: "queued" };
+}
+
+/**
+ * @param isKept whoever sends the request again asks for the same run
+ * @throws RunTaken when another server has made it already
+ * @throws PerhapsMade when nobody knows, and another server may answer with it by now
+ */
+async function create(
+  context: RunContext,
+  run: RunRecord,
+  env: Record<string, string> | undefined,
+  isKept: boolean,
+): Promise<void> {
+  try {
+    await context.secrets.keep(run.request_id, env);
+    await context.store.create(run);
+  } catch (error) {
+    // Made under the same key: it is not ours to take back.
+    if (error instanceof RunTaken) throw error;
+    if (isKept && context.store.isShared) throw new PerhapsMade(error);
+    // Whatever was written of it: the caller is told that nothing was, and will send it again.
+    await takeBack(context, run);
+    throw error;
+  }
 }
 
 /** What a record says of its skill; nothing yet of one that comes with the upload. */
