@@ -1,13 +1,17 @@
-import { readdir, rm } from "node:fs/promises";
+import { readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
+import { decodeTime } from "ulid";
 import type { RunContext } from "./context.ts";
-import { runPaths } from "./paths.ts";
+import { isRunId, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { cacheKey } from "./result-cache.ts";
 import { nullIfGone, RunTaken } from "./run-store.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { isTerminal } from "./transitions.ts";
 import { removeRunFiles } from "./workspace.ts";
+
+/** Milliseconds after a job's id was made in which its files may be there before its record. */
+const arrivingMs = 3_600_000;
 
 export interface CleanupCount {
   runs_deleted: number;
@@ -44,14 +48,23 @@ export async function cleanUpAll(context: RunContext, scheduler: Scheduler): Pro
   };
 }
 
-/** Removes the days that lie wholly before the retention time. Returns how many jobs went. */
+/** Removes the days that lie wholly before the retention time, and files of jobs that are gone. Returns how many jobs went. */
 export async function dropExpired(context: RunContext, scheduler: Scheduler, now: Date): Promise<number> {
   const { retentionDays } = context.settings;
-  if (retentionDays === 0) return 0;
+  const removed = retentionDays === 0 ? 0 : await dropDaysBefore(context, scheduler, now, retentionDays);
+  await sweepFolders(context, now);
+  return removed;
+}
+
+async function dropDaysBefore(
+  context: RunContext,
+  scheduler: Scheduler,
+  now: Date,
+  retentionDays: number,
+): Promise<number> {
   const oldest = new Date(now.getTime() - retentionDays * 86_400_000).toISOString().slice(0, 10);
   const expired = (await context.store.days()).filter((day) => day < oldest);
   const { removed } = await removeDays(context, scheduler, expired);
-  await sweepFolders(context, oldest);
   return removed;
 }
 
@@ -91,13 +104,21 @@ async function removeIfIdle(
   return run.attempt > 0 ? "executed" : "removed";
 }
 
-// Folders whose record is gone (a crash between the two) go with their day.
-async function sweepFolders(context: RunContext, oldest: string): Promise<void> {
-  const folder = join(context.dataDir, "runs");
-  const living = new Set(await context.store.days());
-  for (const day of await readdir(folder).catch(() => [])) {
-    if (/^\d{4}-\d\d-\d\d$/.test(day) && day < oldest && !living.has(day)) {
-      await rm(join(folder, day), { recursive: true, force: true });
-    }
+/** Removes folders whose record is gone: a crash came between the two, or another server deleted the job. */
+async function sweepFolders({ dataDir, store }: RunContext, now: Date): Promise<void> {
+  const root = join(dataDir, "runs");
+  for (const day of await readdir(root).catch(() => [])) {
+    if (!/^\d{4}-\d\d-\d\d$/.test(day)) continue;
+    const living = new Set(await store.idsOfDay(day));
+    const folders = await readdir(join(root, day)).catch(() => []);
+    // Beside a run's folder lies the copy of it that is just arriving, if one is.
+    const ids = folders.map((name) => name.replace(/\..*/, ""));
+    const isLeft = (id: string) =>
+      isRunId(id) && !living.has(id) && now.getTime() - decodeTime(id) > arrivingMs;
+    const left = folders.filter((_, n) => isLeft(ids[n] ?? ""));
+    for (const name of left) await rm(join(root, day, name), { recursive: true, force: true });
+    // Its last folder may have gone long ago, with its job; today's may get a new one at any moment.
+    if (left.length === folders.length && day < now.toISOString().slice(0, 10))
+      await rmdir(join(root, day)).catch(() => undefined);
   }
 }
