@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
@@ -124,6 +125,21 @@ end();`);
     expect(job).toMatchObject({ status: "succeeded" });
     expect(Date.now() - began).toBeLessThan(5_000);
     expect(await processesOf(id)).toEqual([]);
+  });
+
+  test("what left its group, its session and its environment behind is gone by the time that its answer is read", async () => {
+    const mark = `left-by-${process.pid}`;
+    await start(`
+require("node:child_process").spawn("env", ["-i", "/bin/sh", "-c", "while :; do echo > alive; done", "${mark}"], { detached: true, stdio: "ignore" }).unref();
+while (!require("node:fs").existsSync("alive"));
+end();`);
+    const { id, job } = await carryOut();
+    expect(job).toMatchObject({ status: "succeeded" });
+    expect(existsSync(join(folderOf(id).workspace, "alive"))).toBe(true);
+    const { stdout } = spawnSync("/bin/sh", ["-c", `grep -lzx ${mark} /proc/[0-9]*/cmdline`], {
+      encoding: "utf8",
+    });
+    expect(stdout).toBe("");
   });
 
   test("its exit code is told as without", async () => {

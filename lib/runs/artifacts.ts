@@ -1,8 +1,11 @@
-import { copyFile, mkdir, readdir, readFile, realpath, stat } from "node:fs/promises";
-import { basename, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { constants } from "node:fs";
+import { copyFile, mkdir, readdir, realpath, rm, stat } from "node:fs/promises";
+import { basename, join, relative, resolve, sep } from "node:path";
 import type { Issue } from "../errors.ts";
 import { isJsonObject, jsonPointer } from "../json.ts";
 import type { ArtifactField } from "../skills/index.ts";
+import { maxAnswerFileBytes, readAnswerFile } from "./answer-file.ts";
+import { dropLinks } from "./drop-links.ts";
 import type { RunPaths } from "./paths.ts";
 
 export interface Artifact {
@@ -22,7 +25,10 @@ export interface CollectedArtifacts {
 
 const maxFiles = 10_000;
 
-/** Finds the file behind every artifact field, and everything else the agent left in `artifacts/`. */
+/**
+ * Finds the file behind every artifact field, and everything else the agent left in `artifacts/`. To be called when no
+ * process of the run is left: what is looked at here must not become a link before it is used.
+ */
 export async function collectArtifacts(
   paths: RunPaths,
   fields: ArtifactField[],
@@ -31,6 +37,8 @@ export async function collectArtifacts(
   const found = new Map<string, Artifact>();
   const data = { ...answer };
   const issues: Issue[] = [];
+  // A link in its place would have files written, and the names of others told, wherever it leads.
+  dropLinks(paths.workspace, "artifacts");
   const take = async (named: string, role: string | null, pointer: string): Promise<string | null> => {
     const place = await locate(paths, named);
     if ("problem" in place) {
@@ -62,13 +70,18 @@ async function takeManifest(
   take: (named: string, role: string | null, pointer: string) => Promise<string | null>,
   issues: Issue[],
 ): Promise<void> {
-  const text = await readFile(join(paths.workspace, manifest), "utf8");
+  const pointer = jsonPointer([field.name]);
+  const text = await readAnswerFile(join(paths.workspace, manifest));
+  if (text === null) {
+    issues.push({
+      pointer,
+      message: `${manifest} cannot be read, or is larger than ${maxAnswerFileBytes} bytes`,
+    });
+    return;
+  }
   const entries = parseManifest(text);
   if (entries === null) {
-    issues.push({
-      pointer: jsonPointer([field.name]),
-      message: `${manifest} must be a flat JSON object of label: path`,
-    });
+    issues.push({ pointer, message: `${manifest} must be a flat JSON object of label: path` });
     return;
   }
   for (const [label, path] of entries) await take(path, field.role, jsonPointer([field.name, label]));
@@ -91,29 +104,39 @@ type Place = { path: string; bytes: number } | { problem: string };
 
 /**
  * Where a path named by the agent really lies, links followed. Only the workspace counts, and the run's own temporary
- * folder, from which a file is copied in: anything else (a credential file, another run) is never served.
+ * folder, from which a file is copied in: anything else (a credential file, another run) is never served, and whether it
+ * is there is not told.
  */
 async function locate(paths: RunPaths, named: string): Promise<Place> {
   if (named === "" || named.includes("\0")) return { problem: "must name a file" };
-  const absolute = isAbsolute(named) ? named : resolve(paths.workspace, named);
+  const missing = {
+    problem: `${named} is not there, or outside the working folder; write the file below artifacts/ and name that path`,
+  };
+  const [real, workspace, temporary] = await Promise.all(
+    [resolve(paths.workspace, named), paths.workspace, paths.temporary].map((path) =>
+      realpath(path).catch(() => null),
+    ),
+  );
+  if (!real || !workspace) return missing;
+  const isOutside = !isInside(workspace, real);
+  if (isOutside && !(temporary && isInside(temporary, real))) return missing;
+  const info = await stat(real);
+  if (!info.isFile()) return { problem: `${named} is not a file` };
+  if (isOutside) return copyIn(paths, real);
+  return { path: relative(workspace, real).split(sep).join("/"), bytes: info.size };
+}
+
+/** Copies a file into the artifacts, in place of what has its name there: written to, a link would lead elsewhere. */
+async function copyIn(paths: RunPaths, file: string): Promise<Place> {
+  const name = basename(file);
+  const target = join(paths.artifacts, name);
   try {
-    const real = await realpath(absolute);
-    const info = await stat(real);
-    if (!info.isFile()) return { problem: `${named} is not a file` };
-    const workspace = await realpath(paths.workspace);
-    if (isInside(workspace, real)) {
-      return { path: relative(workspace, real).split(sep).join("/"), bytes: info.size };
-    }
-    if (isInside(await realpath(paths.temporary), real)) {
-      await mkdir(paths.artifacts, { recursive: true });
-      await copyFile(real, join(paths.artifacts, basename(real)));
-      return { path: `artifacts/${basename(real)}`, bytes: info.size };
-    }
-    return {
-      problem: `${named} lies outside the working folder; write it below artifacts/ and name that path`,
-    };
+    await mkdir(paths.artifacts, { recursive: true });
+    await rm(target, { force: true });
+    await copyFile(file, target, constants.COPYFILE_EXCL);
+    return { path: `artifacts/${name}`, bytes: (await stat(target)).size };
   } catch {
-    return { problem: `${named} does not exist; write the file below artifacts/ and name that path` };
+    return { problem: `${name} cannot be copied to artifacts/${name}; write it there and name that path` };
   }
 }
 

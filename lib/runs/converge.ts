@@ -1,9 +1,9 @@
-import { readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { TurnSummary } from "../agents/index.ts";
 import type { Issue } from "../errors.ts";
 import { isJsonObject } from "../json.ts";
 import { artifactFields, dropNullOptionals, type Skill, type SkillValidators } from "../skills/index.ts";
+import { readAnswerFile } from "./answer-file.ts";
 import { type Artifact, collectArtifacts, filesBelow } from "./artifacts.ts";
 import { type ExtractedJson, extractJson, type RepairLevel } from "./extract-json.ts";
 import type { RunPaths } from "./paths.ts";
@@ -18,8 +18,6 @@ export interface Convergence {
   /** The answer was found in a file the skill names, not in the final message. */
   fromFile: string | null;
 }
-
-const maxResultFileBytes = 16 * 1024 * 1024;
 
 /** The object an agent answered with, or null. */
 export function readAnswer(summary: TurnSummary): ExtractedJson | null {
@@ -82,9 +80,8 @@ async function resultFile(paths: RunPaths, name: string) {
     (path) => basename(path) === name && !path.includes("/."),
   );
   for (const candidate of candidates) {
-    const absolute = join(paths.workspace, candidate);
-    if ((await stat(absolute)).size > maxResultFileBytes) continue;
-    const found = extractJson(await readFile(absolute, "utf8"));
+    const text = await readAnswerFile(join(paths.workspace, candidate));
+    const found = text === null ? null : extractJson(text);
     if (found) return { ...found, path: candidate.slice(1) };
   }
   return null;

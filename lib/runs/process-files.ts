@@ -5,6 +5,8 @@ import { join } from "node:path";
 /** What the kernel says of one process in a line (proc_pid_stat(5)); numbers only it knows the meaning of are kept as they are. */
 export interface ProcessStat {
   pid: number;
+  /** One letter, such as R for running and Z for dead and not yet asked for. */
+  state: string;
   parent: number;
   group: number;
   session: number;
@@ -27,6 +29,11 @@ export function processIds(proc: string): number[] {
   }
 }
 
+/** Whether it runs no more, though its parent has not asked for it: nothing of it is left but its number. */
+export function isDead({ state }: ProcessStat): boolean {
+  return state === "Z" || state === "X";
+}
+
 /** Undefined when there is no such process any more. */
 export function processStat(proc: string, pid: number): ProcessStat | undefined {
   let text: string;
@@ -40,6 +47,7 @@ export function processStat(proc: string, pid: number): ProcessStat | undefined 
   const field = (number: number) => Number(fields[number - 3]);
   return {
     pid,
+    state: fields[0] ?? "",
     parent: field(4),
     group: field(5),
     session: field(6),

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { environmentOf, processIds, processStat } from "./process-files.ts";
+import { environmentOf, isDead, processIds, processStat } from "./process-files.ts";
 
 export interface KillGraces {
   /** Milliseconds between TERM and KILL. */
@@ -36,12 +36,18 @@ function signalGroup(leader: number, signal: NodeJS.Signals | 0): boolean {
   }
 }
 
-/** Everybody in the group but its leader; the dead that nobody has asked for yet (zombies hold no memory) left out. */
+/**
+ * Everybody in the group but its leader; the dead that nobody has asked for yet left out. The first process of a jail is one of
+ * them, and dead only when all in its PID namespace are, whatever group they moved to (pid_namespaces(7)). Without memory it
+ * is not yet: it gives that back before it ends the others.
+ */
 function membersOf(leader: number): number[] {
-  return processIds("/proc").filter((pid) => {
-    const stat = pid === leader ? undefined : processStat("/proc", pid);
-    return stat?.group === leader && stat.residentPages > 0;
-  });
+  return processIds("/proc").filter((pid) => pid !== leader && isAlive(pid, leader));
+}
+
+function isAlive(pid: number, group: number): boolean {
+  const stat = processStat("/proc", pid);
+  return stat !== undefined && stat.group === group && !isDead(stat);
 }
 
 function signalMembers(leader: number, signal: NodeJS.Signals): void {
@@ -59,8 +65,7 @@ function signalMembers(leader: number, signal: NodeJS.Signals): void {
  */
 async function groupGone(leader: number, withinMs: number, byMembers: boolean): Promise<boolean> {
   const isThere = () =>
-    signalGroup(leader, 0) &&
-    (!byMembers || (processStat("/proc", leader)?.residentPages ?? 0) > 0 || membersOf(leader).length > 0);
+    signalGroup(leader, 0) && (!byMembers || isAlive(leader, leader) || membersOf(leader).length > 0);
   const deadline = Date.now() + withinMs;
   while (isThere()) {
     if (Date.now() >= deadline) return false;

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -145,6 +145,46 @@ describe("an agent that leaves links and pipes", () => {
     expect((await server.harness.ended(id)).status).toBe("failed");
     expectHarmless(await server.get(`/v1/jobs/${id}/result`));
     expectRefused(await server.get(`/v1/jobs/${id}/artifacts/artifacts/report.md`));
+  });
+});
+
+describe("an agent that leaves a link where its artifacts belong", () => {
+  /** A folder of somebody else's. */
+  const others = async () => {
+    const folder = join(server.harness.config.dataDir, "run_secrets");
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, "report.md"), canary);
+    return folder;
+  };
+  afterEach(() => rm(join(server.harness.config.dataDir, "run_secrets/report.md")));
+
+  test("has nothing written, and no name told, by it", async () => {
+    const folder = await others();
+    const names = await readdir(folder);
+    const { id, artifacts, temporary } = await atWork(reporting);
+    await rm(artifacts, { recursive: true });
+    await symlink(folder, artifacts);
+    await writeFile(join(temporary, "report.md"), "# Report\n");
+    const copied = { ...answer, report: join(temporary, "report.md") };
+    await server.harness.cue(id, { lines: answering(copied) });
+    expect((await server.harness.ended(id)).status).toBe("succeeded");
+    expect(await readdir(folder)).toEqual(names);
+    expect(await readFile(join(folder, "report.md"), "utf8")).toBe(canary);
+    const report = await server.get(`/v1/jobs/${id}/artifacts/artifacts/report.md`);
+    expect([report.status, report.bytes.toString()]).toEqual([200, "# Report\n"]);
+  });
+
+  test("has no file overwritten by it", async () => {
+    const file = join(await others(), "report.md");
+    const { id, artifacts, temporary } = await atWork(reporting);
+    await symlink(file, join(artifacts, "report.md"));
+    await writeFile(join(temporary, "report.md"), "# Report\n");
+    const copied = { ...answer, report: join(temporary, "report.md") };
+    await server.harness.cue(id, { lines: answering(copied) });
+    expect((await server.harness.ended(id)).status).toBe("succeeded");
+    expect(await readFile(file, "utf8")).toBe(canary);
+    const report = await server.get(`/v1/jobs/${id}/artifacts/artifacts/report.md`);
+    expect([report.status, report.bytes.toString()]).toEqual([200, "# Report\n"]);
   });
 });
 
