@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { codex } from "../agents/codex/index.ts";
@@ -51,4 +51,34 @@ test("a skill that is replaced while a job begins is copied as the job saw it", 
   expect({ seen: skill.manifest.version, copied }).toEqual({ seen: "1.0.0", copied: "1.0.0" });
   await installed;
   expect((await registry.get("s")).manifest.version).toBe("2.0.0");
+});
+
+test("what an agent of an earlier attempt left leads neither the skill nor the artifacts elsewhere", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "run-skill-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const [root, victim] = [join(folder, "skills"), join(folder, "victim")];
+  await mkdir(join(root, "s"), { recursive: true });
+  await writeFile(join(root, "s/SKILL.md"), "---\nname: s\ndescription: A skill.\n---\nAnswer.\n");
+  await mkdir(join(victim, "s"), { recursive: true });
+  await writeFile(join(victim, "s/SKILL.md"), "theirs");
+  const skills = createSkillRegistry({ root, engines: ["codex"] });
+  const run = recordOf("running");
+  const paths = runPaths(folder, run.request_id);
+  const { skillsFolder } = codex;
+  // At each place on the way: the last one is the skill's own.
+  const way = `${skillsFolder}/s`.split("/");
+  const places = way.map((_, index) => way.slice(0, index + 1).join("/"));
+  for (const place of [...places, "artifacts"]) {
+    await rm(paths.workspace, { recursive: true, force: true });
+    await mkdir(dirname(join(paths.workspace, place)), { recursive: true });
+    const target = { [skillsFolder]: victim, [`${skillsFolder}/s`]: join(victim, "s") }[place] ?? victim;
+    await symlink(target, join(paths.workspace, place));
+    await layOut({ skills, locked: createKeyedLock(), engines: { ids: ["codex"] } }, run, paths, codex);
+    expect([place, await readFile(join(victim, "s/SKILL.md"), "utf8")]).toEqual([place, "theirs"]);
+    expect([place, await readdir(victim, { recursive: true })]).toEqual([place, ["s", "s/SKILL.md"]]);
+    const copied = await readFile(join(paths.workspace, skillsFolder, "s/SKILL.md"), "utf8");
+    expect(copied).toContain("Answer.");
+    expect(await readdir(paths.artifacts)).toEqual([]);
+    expect((await lstat(paths.artifacts)).isDirectory()).toBe(true);
+  }
 });

@@ -3,18 +3,22 @@ import { lstat, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Agent } from "../agents/index.ts";
 import { type Skill, snapshotSkill } from "../skills/index.ts";
+import { dropLinks } from "./drop-links.ts";
 import { cacheFolders, type RunPaths } from "./paths.ts";
 
 /**
- * Lays out a fresh workspace: the skill's snapshot where the agent looks for skills, and a folder for artifacts.
- * Uploads that are there already stay. No folder is made that is not needed: on ext4 one costs 0.3 ms.
+ * Lays out a workspace for work that begins: the skill's snapshot where the agent looks for skills, and a folder for
+ * artifacts. Uploads that are there already stay, and so does what an agent of an earlier attempt left there, but for
+ * links on the way: through them, what lies elsewhere would be removed and written to. No folder is made that is not needed: on ext4 one costs 0.3 ms.
  */
 export async function prepareWorkspace(
   paths: RunPaths,
   options: { skill: Skill; agent: Agent; mode: "auto" | "interactive" },
 ): Promise<void> {
+  const snapshot = join(options.agent.skillsFolder, options.skill.id);
+  for (const path of ["artifacts", snapshot]) dropLinks(paths.workspace, path);
   for (const folder of [paths.artifacts, paths.temporary]) mkdirSync(folder, { recursive: true });
-  await snapshotSkill(options.skill, join(paths.workspace, options.agent.skillsFolder, options.skill.id), {
+  await snapshotSkill(options.skill, join(paths.workspace, snapshot), {
     mode: options.mode,
     artifactsDir: "artifacts",
   });
