@@ -1,5 +1,13 @@
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -60,4 +68,27 @@ test.each(refused)("the lint rule refuses %s -> %s", (folder, specifier) => {
 test.each(allowed)("and allows %s -> %s", (folder, specifier) => {
   expect(report).toContain("Checked ");
   expect(report).not.toContain(fileOf(folder, specifier));
+});
+
+test("every process is started in a session of its own, without the server's terminal", () => {
+  const files = ["lib", "runtime", "functions"]
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map(
+        (path) => `${folder}/${path}`,
+      ),
+    )
+    .filter((path) => path.endsWith(".ts") && !/\.test(-support)?\.ts$/.test(path));
+  const texts = new Map(files.map((path) => [path, readFileSync(join(root, path), "utf8")]));
+  const having = (pattern: RegExp) => [...texts].filter(([, text]) => pattern.test(text));
+  // By execa in one place, which says so; otherwise by spawn, each time with the option.
+  expect(having(/["']execa["']/).map(([path]) => path)).toEqual(["lib/agents/start-process.ts"]);
+  expect(texts.get("lib/agents/start-process.ts")).toContain("detached: true");
+  const spawning = having(/\bspawn\(/);
+  expect(spawning.length).toBeGreaterThan(0);
+  for (const [path, text] of spawning)
+    expect([path, text.match(/\bdetached: true\b/g)?.length]).toEqual([
+      path,
+      text.match(/\bspawn\(/g)?.length,
+    ]);
+  expect(having(/\b(spawnSync|execSync|execFile|execFileSync|fork)\(/)).toEqual([]);
 });

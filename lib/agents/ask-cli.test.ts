@@ -1,7 +1,8 @@
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { askCli } from "./ask-cli.ts";
 
 let folder: string;
@@ -10,7 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-async function ask(script: string, timeoutMs = 20_000) {
+async function ask(script: string, timeoutMs = 20_000, signal?: AbortSignal) {
   const path = join(folder, "cli");
   await writeFile(path, `#!/bin/sh\n${script}\n`);
   await chmod(path, 0o755);
@@ -20,6 +21,7 @@ async function ask(script: string, timeoutMs = 20_000) {
     cwd: folder,
     timeoutMs,
     maxBuffer: 1024,
+    ...(signal === undefined ? {} : { signal }),
   });
   return { ...answer, took: performance.now() - started };
 }
@@ -41,6 +43,32 @@ test.each([
   const answer = await ask(script, 300);
   expect(answer.took).toBeLessThan(3_000);
 });
+
+test("a signal ends it with all that it started, also one that came before", async () => {
+  const stop = new AbortController();
+  const asked = ask(`sleep 60 & echo $! > ${join(folder, "child")}; wait`, 20_000, stop.signal);
+  const child = await vi.waitFor(
+    async () => {
+      const pid = Number(await readFile(join(folder, "child"), "utf8"));
+      expect(pid).toBeGreaterThan(0);
+      return pid;
+    },
+    { timeout: 10_000 },
+  );
+  stop.abort();
+  expect(await asked).toMatchObject({ failed: true, signal: "SIGKILL" });
+  await vi.waitFor(() => expect(isRunning(child)).toBe(false), { timeout: 5_000 });
+  expect(await ask("sleep 60", 20_000, stop.signal)).toMatchObject({ failed: true });
+});
+
+/** A child whose parent is gone may wait for init to ask for it. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
 
 test("a command that is not there has failed", async () => {
   const answer = await askCli(join(folder, "none"), [], {

@@ -6,6 +6,8 @@ export interface Question {
   env: Readonly<Record<string, string | undefined>>;
   cwd: string;
   timeoutMs: number;
+  /** Ends the command as the end of the time does. */
+  signal?: AbortSignal;
   /** Most bytes of each stream. */
   maxBuffer: number;
 }
@@ -21,26 +23,29 @@ export interface CliAnswer {
 }
 
 /**
- * Runs a command of a CLI that asks for nothing and gives its output, at the latest a moment after `timeoutMs`: it runs in
- * a process group of its own, which is killed whole, and pipes that a stray child holds are let go.
+ * Runs a command of a CLI that asks for nothing and gives its output, at the latest a moment after `timeoutMs` or the
+ * signal: it runs in a process group of its own, which is killed whole, and pipes that a stray child holds are let go.
  * @throws the system's error when there is no descriptor left for its pipes
  */
 export async function askCli(path: string, args: string[], question: Question): Promise<CliAnswer> {
-  const { timeoutMs, ...limits } = question;
+  const { timeoutMs, signal: stop, ...limits } = question;
   const { child } = await startProcess(path, args, {
     ...limits,
     reject: false,
     stdin: "ignore",
     extendEnv: false,
-    detached: true,
   });
-  const timer = setTimeout(() => {
+  const end = () => {
     killGroup(child.pid);
     // Somebody outside of the group may hold them.
     child.stdout.destroy();
     child.stderr.destroy();
-  }, timeoutMs);
+  };
+  const timer = setTimeout(end, timeoutMs);
+  stop?.addEventListener("abort", end, { once: true });
+  if (stop?.aborted) end();
   const { stdout, stderr, failed, exitCode, signal } = await child;
   clearTimeout(timer);
+  stop?.removeEventListener("abort", end);
   return { stdout, stderr, failed, exitCode, signal };
 }

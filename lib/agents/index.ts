@@ -8,6 +8,7 @@ import { qwen } from "./qwen/index.ts";
 
 export { createAcpAgent, readAcpDefinitions } from "./acp/index.ts";
 export type { Agent, AgentCommand, ModelInfo, SandboxIntent, StreamReader, TurnRequest } from "./agent.ts";
+export { askCli } from "./ask-cli.ts";
 export { createModelCatalog } from "./catalog.ts";
 export { createEngines, type EngineStatus, type Engines } from "./engines.ts";
 export { agentEnvironment, trackingVariable } from "./environment.ts";

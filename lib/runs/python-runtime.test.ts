@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +15,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const agent = { executable: "/bin/agent", args: ["exec", "-"] };
 const inPlace = async <T>(process: T) => process;
 
-async function wrap(dependencies: string[], uv?: string) {
+async function wrap(dependencies: string[], uv?: string, signal = new AbortController().signal) {
   if (uv !== undefined) {
     await writeFile(join(folder, "uv"), `#!/bin/sh\necho "$@" >> ${folder}/calls\n${uv}\n`);
     await chmod(join(folder, "uv"), 0o755);
@@ -23,7 +24,7 @@ async function wrap(dependencies: string[], uv?: string) {
   const base = await createSkillRegistry({ root: bundled, engines: ["codex"] }).get("csv-profile");
   const runtime = { language: "python", version: "3.11", dependencies, default_options: {} };
   const skill: Skill = { ...base, manifest: { ...base.manifest, runtime } };
-  const context = { cwd: folder, signal: new AbortController().signal, within: inPlace };
+  const context = { cwd: folder, signal, within: inPlace };
   return withPythonRuntime(skill, { ...agent, env: { PATH: `${folder}:/usr/bin:/bin` } }, context);
 }
 
@@ -51,4 +52,23 @@ test("no uv at all is a warning too", async () => {
     ...agent,
     warning: expect.stringContaining("uv is not installed"),
   });
+});
+
+test("what is built for the dependencies has no terminal of the server's, and ends with the run", async () => {
+  const stop = new AbortController();
+  const probe = wrap(
+    ["pandas"],
+    `cat /proc/$$/stat > ${folder}/stat.part; mv ${folder}/stat.part ${folder}/stat; sleep 60`,
+    stop.signal,
+  );
+  await expect.poll(() => existsSync(join(folder, "stat")), { timeout: 10_000 }).toBe(true);
+  // Behind its name: state, parent, group, session.
+  const stat = await readFile(join(folder, "stat"), "utf8");
+  const [group, session] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(2);
+  expect([group, session]).toEqual([stat.split(" ")[0], stat.split(" ")[0]]);
+  stop.abort();
+  expect((await probe).warning).toContain("uv could not provide");
 });

@@ -1,6 +1,6 @@
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { startProcess } from "../agents/index.ts";
+import { askCli } from "../agents/index.ts";
 import type { Skill } from "../skills/index.ts";
 
 const probeTimeoutMs = 120_000;
@@ -48,17 +48,13 @@ export async function withPythonRuntime(
   ];
   // Where the agent will be: packages run code of theirs when they are built, and at every start of Python.
   const asked = await context.within({ ...command, executable: uv, args: [...wrapper, "python", "-c", ""] });
-  const { child } = await startProcess(asked.executable, asked.args, {
+  const probe = await askCli(asked.executable, asked.args, {
     cwd: context.cwd,
     env: asked.env,
-    extendEnv: false,
-    reject: false,
-    timeout: probeTimeoutMs,
-    cancelSignal: context.signal,
-    stdin: "ignore",
+    timeoutMs: probeTimeoutMs,
+    signal: context.signal,
     maxBuffer: 256 * 1024,
   });
-  const probe = await child;
   if (!probe.failed) return { executable: uv, args: [...wrapper, executable, ...args], warning: null };
   const reason = probe.stderr.trim().split("\n").at(-1) ?? "";
   return { executable, args, warning: `uv could not provide the skill's Python dependencies: ${reason}` };

@@ -95,8 +95,6 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
     env,
     extendEnv: false,
     ...(agent.converse === undefined ? { input: options.prompt } : { stdin: "pipe" as const }),
-    // A group of its own, so that one signal ends the agent and its tools.
-    detached: true,
     cleanup: false,
     buffer: false,
     reject: false,

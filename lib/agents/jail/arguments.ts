@@ -47,7 +47,7 @@ const fileCapabilities = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"];
 
 /**
  * The arguments of bwrap(1) up to and with the `--` before the command. No `--new-session`: the agent must stay in the
- * process group by which it is ended, and has no terminal to inject into.
+ * process group by which it is ended, and `startProcess` gives what it starts no terminal to inject into.
  */
 export function jailArguments({
   privileges,

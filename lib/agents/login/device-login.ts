@@ -61,7 +61,6 @@ async function carryOut(
     env: environment,
     extendEnv: false,
     stdin: "ignore",
-    detached: true,
     buffer: false,
     reject: false,
     cleanup: false,
