@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { parseStorageUrl, type StoragePlace } from "../lib/storage/index.ts";
 import { readConfig } from "./config.ts";
+import { describeError } from "./describe-error.ts";
 import { copyStorage } from "./storage-copy.ts";
 
 const usage = `Usage: skill-runner storage copy [--overwrite] FROM TO
@@ -29,6 +30,8 @@ function placeOf(name: string, url: string): StoragePlace {
   }
 }
 
+const tellErrors = (_key: string, value: unknown) => (value instanceof Error ? describeError(value) : value);
+
 /** The exit code of one call of scripts/skill-runner.sh. */
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes("--help") || args.length === 0) {
@@ -41,7 +44,7 @@ async function main(args: readonly string[]): Promise<number> {
     ...copy,
     dataDir,
     environment: process.env,
-    log: { warn: (fields, message) => console.error(`${message}: ${JSON.stringify(fields)}`) },
+    log: { warn: (fields, message) => console.error(`${message}: ${JSON.stringify(fields, tellErrors)}`) },
   });
   const files = folders === 0 ? "" : `, and the files of ${folders} jobs`;
   console.log(

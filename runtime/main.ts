@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
-import { type Logger, pino } from "pino";
+import type { Logger } from "pino";
 import { type Config, readConfig } from "./config.ts";
 import { nameInUrl } from "./doors/addresses.ts";
 import { openDoors } from "./doors/index.ts";
+import { createLog } from "./log.ts";
 import { createEarlyRouter, createRouter } from "./router.ts";
 import { type Route, readRoutes } from "./routes.ts";
 import { type ListeningServer, listen } from "./server.ts";
@@ -14,10 +15,12 @@ const warmUpDelayMs = 500;
 
 /** config -> services -> app -> listen -> signals. */
 async function main(config: Config): Promise<void> {
-  const log = pino(
-    { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination({ dest: 1, sync: true }),
-  );
+  const log = createLog(config.logLevel);
+  // Node's own words would show all that a library hung on the error.
+  process.on("uncaughtException", (error) => {
+    log.fatal({ err: error }, "the server failed, and ends");
+    process.exit(1);
+  });
   const routes = await readRoutes();
   const doors = await openDoors(config);
   const services = await createServices({
