@@ -30,7 +30,13 @@ const elseEngine = "Unset: its engine's estimate; this where there is none.";
 /** Every environment variable the server reads, with its default and meaning. docs/configuration.md is made from it. */
 export const environment = z.object({
   PORT: whole(0, 8000).describe("TCP port to listen on; 0 takes a free one."),
-  HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on. In the container: 0.0.0.0."),
+  HOST: z
+    .string()
+    .min(1)
+    .default("127.0.0.1")
+    .describe(
+      "Address to listen on; 127.0.0.1, ::1 and localhost all mean 127.0.0.1 and ::1. In the container: 0.0.0.0.",
+    ),
   SKILL_RUNNER_API_KEYS: read(parseApiKeys)
     .optional()
     .describe(

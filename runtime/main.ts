@@ -76,7 +76,7 @@ async function main(config: Config): Promise<void> {
 /** Where the server is reached from this machine. */
 function urlOf(host: string, port: number): string {
   const isAny = host === "0.0.0.0" || host === "::";
-  return `http://${isAny ? "localhost" : nameInUrl(host)}:${port}`;
+  return `http://${isAny ? "127.0.0.1" : nameInUrl(host)}:${port}`;
 }
 
 /** What nobody waits for: the engines' state for the operator, and the functions nobody has called yet. */
