@@ -14,7 +14,7 @@ export type FailureKind = "auth" | "model" | "session" | "other";
 export type AgentEvent =
   | { type: "session"; sessionId: string }
   | { type: "turn_started" }
-  /** Assistant text. `delta` pieces are joined to the message before them. */
+  /** Assistant text: with `delta`, a piece that is joined to the message before it; false, the first of such pieces. */
   | { type: "message"; text: string; delta?: boolean }
   | { type: "reasoning"; text: string }
   | { type: "tool_call"; callId: string; tool: string; input: unknown }

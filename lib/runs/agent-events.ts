@@ -4,6 +4,9 @@ import type { ToldEvent } from "./event-types.ts";
 /** Longest text one event carries, in characters; the logs hold the whole of it. */
 const maxText = 32 * 1024;
 
+/** Codes of warnings that are the agent's own words. */
+export const agentCodes: readonly string[] = ["AGENT_RETRY", "AGENT_WARNING", "AGENT_FAILURE"];
+
 /** An agent's event as the run's log tells it, or null for what only the runner needs to know. */
 export function describeAgentEvent(event: AgentEvent): ToldEvent | null {
   switch (event.type) {

@@ -9,9 +9,9 @@ import type { TurnOutcome } from "./turn.ts";
 import { autoReplySeconds } from "./wait-times.ts";
 
 /** What an interactive turn asks: what it says to be a question, and any text that is no object. */
-export function questionIn({ summary }: TurnOutcome): Question | null {
-  const answer = readAnswer(summary);
-  return answer === null ? openQuestion(summary.finalText) : readQuestion(answer.value);
+export function questionIn(outcome: TurnOutcome): Question | null {
+  const answer = readAnswer(outcome);
+  return answer === null ? openQuestion(outcome.summary.finalText) : readQuestion(answer.value);
 }
 
 /** Times a job's questions are left to its agent: one that asks for ever must not cost for ever. */

@@ -46,3 +46,20 @@ test("an answer that comes in pieces is one bubble, also when only the later one
   ].flatMap((told) => chat(told));
   expect(bubbles).toMatchObject([{ seq: 1, kind: "assistant_final", text: '{"a": 1}' }]);
 });
+
+test("what the agent says behind a warning of its own is another message: two halves of a key do not become one", () => {
+  const chat = createChat();
+  const event = (seq: number, type: string, data: Record<string, unknown>) => ({
+    ...eventOf(seq),
+    type,
+    data,
+  });
+  const warning = { code: "AGENT_WARNING", message: "careful" };
+  const bubbles = [
+    event(1, "assistant.message.intermediate", { text: "sk-proj-01234", delta: true }),
+    event(2, "diagnostic.warning", warning),
+    event(3, "assistant.message.intermediate", { text: "56789abcdef", delta: true }),
+    event(4, "assistant.reasoning", { text: "hm" }),
+  ].flatMap((told) => chat(told));
+  expect(bubbles.map(({ text }) => text)).toEqual(["sk-proj-01234", "56789abcdef", "hm"]);
+});

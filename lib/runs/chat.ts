@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseJson } from "../json.ts";
-import { shown } from "./agent-events.ts";
+import { agentCodes, shown } from "./agent-events.ts";
 import { type RunEvent, runEvent, type WrittenLine } from "./event-log.ts";
 import { createEventReader } from "./event-reader.ts";
 import { isTold, type StateChange, type ToldEvent } from "./event-types.ts";
@@ -42,7 +42,7 @@ const pieceBytes = 256 * 1024;
  */
 export function createChat(): (event: RunEvent) => ChatBubble[] {
   let seq = 0;
-  let held: { event: RunEvent; text: string } | null = null;
+  let held: { event: RunEvent; text: string; isOver: boolean } | null = null;
   const bubble = (event: RunEvent, said: Said): ChatBubble => {
     seq += 1;
     return {
@@ -63,15 +63,17 @@ export function createChat(): (event: RunEvent) => ChatBubble[] {
   };
   return (event) => {
     const told: { type: string; data: unknown } = { type: event.type, data: event.data };
-    if (!isTold(told) || isAside(told.type)) return [];
+    if (!isTold(told)) return [];
+    if (held !== null && endsMessage(told)) held = { ...held, isOver: true };
+    if (isAside(told.type)) return [];
     if (told.type === "assistant.message.intermediate") {
       const { text, delta } = told.data;
-      if (delta && held !== null) {
+      if (delta && held?.isOver === false) {
         held = { ...held, text: shown(held.text + text).text };
         return [];
       }
       const before = release("assistant_process");
-      held = { event, text };
+      held = { event, text, isOver: false };
       return before;
     }
     if (told.type === "assistant.message.superseded") return release("assistant_revision");
@@ -80,6 +82,11 @@ export function createChat(): (event: RunEvent) => ChatBubble[] {
     const said = saidBy(told, event.meta.attempt);
     return said === null ? before : [...before, bubble(event, said)];
   };
+}
+
+/** What the agent said beside its message: what it says after that is another one, and may be the second half of a secret. */
+function endsMessage(told: ToldEvent): boolean {
+  return told.type === "diagnostic.warning" && agentCodes.includes(told.data.code);
 }
 
 /** What stands between a message and what becomes of it without meaning anything for it. */

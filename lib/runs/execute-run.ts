@@ -107,7 +107,7 @@ async function carryOut(context: RunContext, progress: RunProgress, stop: AbortC
       const asked = ask(context, progress.run, agent, skill, question);
       return "error" in asked ? fail(asked.error) : { kind: "asks", pending: asked.pending };
     }
-    const answer = await converge(skill, context.validators, paths, outcome.summary);
+    const answer = await converge(skill, context.validators, paths, outcome);
     if (answer.issues.length === 0) return succeed(progress, answer, outcome, repairs);
     const verdict = repairVerdict(repairs, context.settings.maxRepairTurns, progress.run.session_id, agent);
     if (verdict !== null) return fail({ ...verdict, issues: answer.issues });
@@ -168,8 +168,13 @@ function succeed(progress: RunProgress, answer: Convergence, outcome: TurnOutcom
     );
   if (answer.fromFile !== null)
     progress.warn("OUTPUT_FROM_FILE", `The answer was read from ${answer.fromFile}.`);
+  if (answer.unnamed > 0)
+    progress.warn(
+      "ARTIFACT_NAME_SECRET",
+      `${answer.unnamed} file(s) are not among the artifacts: there is a key in their names.`,
+    );
   const interactive = progress.run.runtime_options.execution_mode === "interactive";
-  if (interactive && readAnswer(outcome.summary)?.value[doneMarker] !== true)
+  if (interactive && readAnswer(outcome)?.value[doneMarker] !== true)
     progress.warn(
       "INTERACTIVE_COMPLETED_WITHOUT_DONE_MARKER",
       `The answer fits its schema, but does not say "${doneMarker}": true.`,

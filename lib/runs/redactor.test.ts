@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createRedactor, redact, redacted, secretsOf } from "./redactor.ts";
@@ -97,14 +98,29 @@ test("secrets are an agent's keys and what is called one; settings, paths, numbe
     GEMINI_API_KEY_AUTH_MECHANISM: "x-goog-api-key-or-so",
     GOOGLE_APPLICATION_CREDENTIALS: "/opt/config/gemini/service.json",
     ODD_NAME: "odd-0123456789abcdef",
+    // One in 64 keys in base64 begins so; the others are files, or called so.
+    BASE64_KEY_TOKEN: "/9j4AAQSkZJRgABAQAAAQABAAD",
+    SOCKET_SECRET: fileURLToPath(import.meta.url),
+    MY_CREDENTIALS: "/run/not-there/credentials.json",
+    PIN_PASSWORD: "4929123412341234",
+    GROUPED_PASSWORD: "4929 1234 1234 1234",
   };
   expect(secretsOf(environment, ["ODD_NAME", "OPENAI_API_KEY"])).toEqual([
     "sk-0123456789abcdef",
+    "odd-0123456789abcdef",
     "token-0123456789ab",
     "-----BEGIN KEY-----",
     "MIIEvQIBADANBgkqhkiG",
-    "odd-0123456789abcdef",
+    "/9j4AAQSkZJRgABAQAAAQABAAD",
+    "4929123412341234",
+    "4929 1234 1234 1234",
   ]);
+  const many = Object.fromEntries(
+    [..."abcdefgh"].map((name) => [`${name}_SECRET`, `${name}-line-012345678\n`.repeat(9)]),
+  );
+  expect(secretsOf({ ...many, OPENAI_API_KEY: "sk-0123456789abcdef" }, ["OPENAI_API_KEY"])[0]).toBe(
+    "sk-0123456789abcdef",
+  );
 });
 
 test("a whole text loses its secrets, also one that ends it", () => {

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+
 /** What stands in the place of a secret. */
 export const redacted = "[redacted]";
 const mark = Buffer.from(redacted);
@@ -16,20 +18,37 @@ export interface Redactor {
   end(): Buffer;
 }
 
+/** A number of more digits than a key has, all the same. */
+const countName = /(^|_)(MAX|MIN|NUM|NUMBER|COUNT|LIMIT|RATE|SIZE|COST|PRICE|TTL)(_|$)/i;
+/** Where its value is the path of a file, whether it is there or not. */
+const pathName = /(CREDENTIALS?|FILE|PATH)$/i;
+
 /**
  * The secrets in an agent's environment: its keys, and what is called so by the end of its name (a caller's own variables may
- * hold anything). One of several lines is printed line by line, so each line is one. At most 64.
+ * hold anything). One of several lines is printed line by line, so each line is one. At most 64, its keys first. A path is none
+ * (a key may begin with "/", too, but there is no such file), nor is what is called a number.
  */
 export function secretsOf(
   environment: Readonly<Record<string, string>>,
   keyVariables: readonly string[],
 ): string[] {
-  return Object.entries(environment)
-    .filter(([name]) => keyVariables.includes(name) || secretName.test(name))
-    .flatMap(([, value]) => value.split(/[\r\n]+/))
-    .map((line) => line.trim())
-    .filter((line) => line.length >= leastLength && !/^([\d.,\s]+|\/.*)$/.test(line))
-    .slice(0, mostSecrets);
+  const isKey = (name: string) => keyVariables.includes(name);
+  const entries = Object.entries(environment).filter(([name]) => isKey(name) || secretName.test(name));
+  return [...entries.filter(([name]) => isKey(name)), ...entries.filter(([name]) => !isKey(name))]
+    .flatMap(([name, value]) => value.split(/[\r\n]+/).map((line) => ({ name, line: line.trim() })))
+    .filter(({ line }) => line.length >= leastLength)
+    .filter(({ name, line }) => !isPath(name, line) && !isCount(name, line))
+    .slice(0, mostSecrets)
+    .map(({ line }) => line);
+}
+
+function isPath(name: string, value: string): boolean {
+  return value.startsWith("/") && (pathName.test(name) || existsSync(value));
+}
+
+function isCount(name: string, value: string): boolean {
+  const digits = value.replace(/[.,\s]/g, "");
+  return /^\d*$/.test(digits) && (digits.length < leastLength || countName.test(name));
 }
 
 /** A redactor for these texts, as they are and as JSON or a URL spells them. */
@@ -68,7 +87,8 @@ export function redact(text: string, secrets: readonly string[]): string {
   return Buffer.concat([redactor.push(Buffer.from(text)), redactor.end()]).toString();
 }
 
-function spellingsOf(secret: string): string[] {
+/** How a secret may be spelled where it is printed. */
+export function spellingsOf(secret: string): string[] {
   // What has no UTF-8 comes out of the agent as what has.
   const text = Buffer.from(secret).toString();
   const inJson = (plain: string) => JSON.stringify(plain).slice(1, -1);

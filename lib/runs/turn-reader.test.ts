@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type Agent, type AgentEvent, agents } from "../agents/index.ts";
 import { turnOf } from "../agents/recorded.test-support.ts";
+import { createCleaner } from "./cleaner.ts";
 import { createTurnReader } from "./turn-reader.ts";
 
 const [codex] = agents;
@@ -21,7 +22,7 @@ const plain: Agent = {
 
 function read(agent: Agent, lines: (AgentEvent | string)[], stderr = "") {
   const told: AgentEvent[] = [];
-  const reader = createTurnReader(agent, turnOf(), (event) => told.push(event));
+  const reader = createTurnReader(agent, turnOf(), createCleaner([]), (event) => told.push(event));
   for (const line of lines) {
     reader.write(Buffer.from(`${typeof line === "string" ? line : JSON.stringify(line)}\n`));
   }

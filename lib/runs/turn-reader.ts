@@ -1,4 +1,3 @@
-import { stripVTControlCharacters } from "node:util";
 import {
   type Agent,
   type AgentEvent,
@@ -7,6 +6,8 @@ import {
   type TurnRequest,
   type TurnSummary,
 } from "../agents/index.ts";
+import type { Cleaner } from "./cleaner.ts";
+import { createEventCleaner } from "./event-cleaner.ts";
 import { createLineSplitter, type LineBytes } from "./line-splitter.ts";
 
 const overflowText = "a line of output was longer than 1 MiB and was left out";
@@ -23,24 +24,30 @@ export interface TurnReader {
 }
 
 /**
+ * @param cleaner what is summed up and told has none of its secrets, also where pieces of a message are joined
  * @param onEvent told each event, with the line of stdout that it was read from
  * @param onUnread told each line of stdout that meant nothing to the agent's reader and is no JSON
  */
 export function createTurnReader(
   agent: Agent,
   request: TurnRequest,
+  cleaner: Cleaner,
   onEvent: (event: AgentEvent, bytes: LineBytes | null) => void,
   onUnread: (text: string, bytes: LineBytes) => void = () => undefined,
 ): TurnReader {
   const { summary, add } = createTurnSummary();
   const named = nameTools();
-  const take = (event: AgentEvent, bytes: LineBytes | null = null) => {
+  const cleaned = createEventCleaner(cleaner);
+  const tell = (event: AgentEvent, bytes: LineBytes | null) => {
     add(event);
     onEvent(named(event), bytes);
   };
-  const readLine = (line: string, bytes: LineBytes) => {
-    // JSON holds no raw escape character: where one stands, a terminal's colours came along.
-    const text = line.includes("\u001b") ? stripVTControlCharacters(line) : line;
+  const take = (event: AgentEvent, bytes: LineBytes | null = null) => {
+    const events = cleaned.push(event);
+    // What was held back until now is of an earlier line.
+    for (const each of events) tell(each, each === events.at(-1) ? bytes : null);
+  };
+  const readLine = (text: string, bytes: LineBytes) => {
     const events = reader.line(text);
     for (const event of events) take(event, bytes);
     if (events.length === 0 && !/^\s*(\{|$)/.test(text)) onUnread(text, bytes);
@@ -67,6 +74,9 @@ export function createTurnReader(
       lines.end();
       guarded(() => {
         for (const event of reader.end?.() ?? []) take(event);
+      });
+      guarded(() => {
+        for (const event of cleaned.end()) tell(event, null);
         if (summary.failure !== null || (summary.completed && !agent.stderrRules)) return;
         const explained = agent.explainStderr(stderr);
         if (explained) take(explained);

@@ -2,16 +2,17 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, relative, sep } from "node:path";
 import { PassThrough, type Readable, type Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
-import { stripVTControlCharacters } from "node:util";
 import type { Agent, AgentCommand, AgentEvent, TurnRequest, TurnSummary } from "../agents/index.ts";
 import { startProcess, trackingVariable } from "../agents/index.ts";
 import { boundedLog } from "./bounded-log.ts";
+import { type Cleaner, createCleaner } from "./cleaner.ts";
 import { dropLinks } from "./drop-links.ts";
 import { createLineSplitter, type LineBytes } from "./line-splitter.ts";
+import { createOutputCleaner } from "./output-cleaner.ts";
 import { processStat } from "./process-files.ts";
 import { endProcessGroup, type KillGraces, sweepByEnvironment } from "./process-tree.ts";
 import type { Resources } from "./record.ts";
-import { createRedactor, secretsOf } from "./redactor.ts";
+import { secretsOf } from "./redactor.ts";
 import { createTurnReader } from "./turn-reader.ts";
 import type { UsageSampler } from "./usage-sampler.ts";
 
@@ -49,6 +50,8 @@ export interface TurnOptions {
 /** How the process of a turn ended, and what its stream had told by then. */
 export interface TurnOutcome {
   summary: TurnSummary;
+  /** For what else the agent left: it is to lose the same secrets. */
+  cleaner: Cleaner;
   exitCode: number | null;
   signal: string | null;
   /** The process could not be started at all. */
@@ -72,11 +75,14 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   const { agent, logs, signal } = options;
   const { env } = options.process;
   const started = performance.now();
-  const reader = createTurnReader(agent, options.request, options.onEvent, (text, bytes) =>
+  // Before anything is kept or told: logs, events and errors are made from what comes through here.
+  const cleaner = createCleaner(secretsOf(env, agent.keyVariables));
+  const clean = { stdout: createOutputCleaner(cleaner), stderr: createOutputCleaner(cleaner) };
+  const reader = createTurnReader(agent, options.request, cleaner, options.onEvent, (text, bytes) =>
     options.onRaw("stdout", text, bytes),
   );
   const stderrLines = createLineSplitter(
-    (line, bytes) => options.onRaw("stderr", stripVTControlCharacters(line), bytes),
+    (line, bytes) => options.onRaw("stderr", line, bytes),
     () => undefined,
   );
   writeFileSync(logs.prompt, options.prompt);
@@ -84,9 +90,6 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
 
   const stdout = boundedLog(logs.stdout);
   const stderr = boundedLog(logs.stderr);
-  // Before anything is kept or told: logs, events and errors are made from what comes through here.
-  const secrets = secretsOf(env, agent.keyVariables);
-  const clean = { stdout: createRedactor(secrets), stderr: createRedactor(secrets) };
   let lastWords = "";
   const stall = createStallTimer(options.stallMs, options.onStall);
 
@@ -183,6 +186,7 @@ export async function runTurn(options: TurnOptions): Promise<TurnOutcome> {
   const spokenToEnd = spoken !== null && summary.completed;
   return {
     summary,
+    cleaner,
     exitCode: spokenToEnd ? 0 : (result.exitCode ?? null),
     signal: spokenToEnd ? null : (result.signal ?? null),
     spawnError: child.pid === undefined ? spawnReason(result.cause) : jailError(options, result, lastWords),
