@@ -16,6 +16,8 @@ export interface StorageServer {
   environment: Record<string, string>;
   /** Ends it as a crash of its machine's power would not, but `kill -9` does; what it holds stays. */
   kill(): Promise<void>;
+  /** Ends it in order, as a restart for an update does: whoever is connected is told so, or cut off. */
+  stop(): Promise<void>;
   /** Starts it again on the same port. */
   start(): Promise<void>;
   remove(): Promise<void>;
@@ -39,7 +41,7 @@ export async function redisServer(): Promise<StorageServer> {
   const folder = await mkdtemp(join(tmpdir(), "redis-"));
   const settings = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--save", ""];
   const durable = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"];
-  return served(`redis://127.0.0.1:${port}/0`, folder, async () =>
+  return served(`redis://127.0.0.1:${port}/0`, folder, "SIGTERM", async () =>
     started(
       spawn("redis-server", [...settings, ...durable], { stdio: ["ignore", "pipe", "inherit"] }),
       /Ready to accept/,
@@ -60,7 +62,8 @@ export async function postgresServer(): Promise<StorageServer> {
   execFileSync(join(bin, "initdb"), setUp, { ...(user ?? {}), env, stdio: ["ignore", "ignore", "inherit"] });
   const settings = [`port=${port}`, "listen_addresses=127.0.0.1", `unix_socket_directories=${folder}`];
   const flags = settings.flatMap((setting) => ["-c", setting]);
-  return served(`postgres://runner@127.0.0.1:${port}/postgres`, folder, async () =>
+  // SIGINT is PostgreSQL's fast shutdown.
+  return served(`postgres://runner@127.0.0.1:${port}/postgres`, folder, "SIGINT", async () =>
     started(
       spawn(join(bin, "postgres"), ["-D", data, ...flags], {
         ...user,
@@ -95,6 +98,7 @@ export async function s3Server(): Promise<StorageServer> {
     url: `s3://records/some/folder?endpoint=http://127.0.0.1:${port}`,
     environment: s3Keys,
     kill: () => way.close(),
+    stop: () => way.close(),
     async start() {
       way = await passOn(port, behind);
     },
@@ -177,14 +181,20 @@ async function started(server: ChildProcess, ready: RegExp): Promise<ChildProces
   return server;
 }
 
-async function served(url: string, folder: string, run: () => Promise<ChildProcess>): Promise<StorageServer> {
+async function served(
+  url: string,
+  folder: string,
+  stopSignal: NodeJS.Signals,
+  run: () => Promise<ChildProcess>,
+): Promise<StorageServer> {
   let server: ChildProcess | undefined;
-  const kill = async () => {
+  const end = async (signal: NodeJS.Signals) => {
     if (server === undefined || server.exitCode !== null || server.signalCode !== null) return;
     const ended = once(server, "exit");
-    server.kill("SIGKILL");
+    server.kill(signal);
     await ended;
   };
+  const kill = () => end("SIGKILL");
   const start = async () => {
     server = await run();
   };
@@ -193,6 +203,7 @@ async function served(url: string, folder: string, run: () => Promise<ChildProce
     url,
     environment: {},
     kill,
+    stop: () => end(stopSignal),
     start,
     async remove() {
       await kill();

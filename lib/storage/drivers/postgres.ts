@@ -21,6 +21,9 @@ export function postgresDriver({ url }: { url: string }): RecordDriver {
   });
   // A connection that breaks while idle is replaced; without a listener it would end the process.
   pool.on("error", () => undefined);
+  // The pool listens to a connection only while nobody has it, and in a transaction it may break between two statements. The
+  // next statement fails then, and the pool takes no broken connection back.
+  pool.on("connect", (client) => client.on("error", () => undefined));
   const on =
     (queryable: Pick<pg.ClientBase, "query">): Query =>
     async (statement, parameters = []) =>
