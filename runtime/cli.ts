@@ -8,7 +8,7 @@ const usage = `Usage: skill-runner storage copy [--overwrite] FROM TO
 
 Copies all jobs and what else the server keeps from one storage to another, files of jobs included. Stop the server first.
 FROM and TO are what SKILL_RUNNER_STORAGE may be: fs:, sqlite:, redis://..., postgres://..., s3://... (docs/storage.md). What
-lies in folders is looked for in SKILL_RUNNER_DATA_DIR. TO must be empty, unless --overwrite is given.`;
+lies in folders is looked for in SKILL_RUNNER_DATA_DIR. TO must be empty; with --overwrite, what a server kept there is removed first.`;
 
 class UsageError extends Error {}
 
@@ -40,13 +40,14 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const copy = readArguments(args);
   const { dataDir } = readConfig(process.env, resolve(process.cwd()));
-  const { records, folders } = await copyStorage({
+  const { records, folders, leftOut } = await copyStorage({
     ...copy,
     dataDir,
     environment: process.env,
     log: { warn: (fields, message) => console.error(`${message}: ${JSON.stringify(fields, tellErrors)}`) },
   });
   const files = folders === 0 ? "" : `, and the files of ${folders} jobs`;
+  if (leftOut > 0) console.error(`${leftOut} could not be read and stayed behind: see above.`);
   console.log(
     `${records} records copied${files}. Set SKILL_RUNNER_STORAGE to the second one and start the server.`,
   );

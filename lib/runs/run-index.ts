@@ -26,10 +26,6 @@ export function createRunIndex(
   records: RecordStore,
   read: (id: string) => Promise<RunRecord | null>,
 ): RunIndex {
-  const endedKey = (id: string) => {
-    const { day, slot } = bucketOf(id);
-    return `runs:${day}:${slot}:${id}`;
-  };
   const activeKey = (id: string) => `active:${id}`;
   const activeIds = async () => (await records.children("active")).filter(isRunId);
 
@@ -112,6 +108,17 @@ export function createRunIndex(
     },
     dropDay: (day) => records.clear(`runs:${day}`),
   };
+}
+
+function endedKey(id: string): string {
+  const { day, slot } = bucketOf(id);
+  return `runs:${day}:${slot}:${id}`;
+}
+
+/** Whether a key holds what a run was before it ended: its end is stored, but this was not taken away any more. */
+export async function isOutlived(records: RecordStore, key: string): Promise<boolean> {
+  const [, id] = /^active:([^:]+)$/.exec(key) ?? [];
+  return id !== undefined && isRunId(id) && (await records.read(endedKey(id))) !== null;
 }
 
 function matches(run: RunRecord, filter: RunFilter): boolean {

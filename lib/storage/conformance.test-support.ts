@@ -33,6 +33,7 @@ export function describeConformance(name: string, backend: Backend): void {
     test("reads back what was written, and null for what was not", async () => {
       const at = fresh();
       expect(await store.read(`${at}:a`)).toBeNull();
+      expect(await store.holds(`${at}:a`)).toBe(false);
       const value = {
         n: 1,
         text: 'é\n"\u2028 \u{1f600}',
@@ -42,10 +43,12 @@ export function describeConformance(name: string, backend: Backend): void {
       };
       await store.write(`${at}:a`, value);
       expect(await other.read(`${at}:a`)).toEqual(value);
+      expect([await other.holds(`${at}:a`), await other.holds(at)]).toEqual([true, false]);
       await store.write(`${at}:a`, { n: 2 });
       expect(await other.read(`${at}:a`)).toEqual({ n: 2 });
       await store.remove(`${at}:a`);
       expect(await other.read(`${at}:a`)).toBeNull();
+      expect(await other.holds(`${at}:a`)).toBe(false);
       await store.remove(`${at}:a`);
     });
 

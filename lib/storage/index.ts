@@ -1,4 +1,4 @@
-export { copyRecords } from "./copy-records.ts";
+export { clearRecords, copyMark, copyRecords } from "./copy-records.ts";
 export { fsDriver } from "./drivers/fs.ts";
 export { memoryDriver, onOneProcess } from "./drivers/memory.ts";
 export { mediumFailure } from "./medium-failure.ts";

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { copyMark } from "./copy-records.ts";
 import { fsDriver } from "./drivers/fs.ts";
 import { memoryDriver } from "./drivers/memory.ts";
 import type { RecordDriver } from "./record-driver.ts";
@@ -14,16 +15,26 @@ export interface OpenStorage {
   advice: string[];
 }
 
+const inPart =
+  "it holds a part of what was to be copied into it. Let `skill-runner storage copy` end, or call it again with --overwrite when it was cut off.";
+
 /**
- * Opens a storage and sees that it answers.
+ * Opens a storage and sees that it answers, and is whole.
  * @param dataDir absolute: where `fs:` and `sqlite:` keep their files unless told otherwise
+ * @param options.evenInPart also one that a copy into it was cut off in
  * @throws Error with a reason an operator understands, without the URL's password
  */
-export async function openStorage(place: StoragePlace, dataDir: string): Promise<OpenStorage> {
+export async function openStorage(
+  place: StoragePlace,
+  dataDir: string,
+  { evenInPart = false } = {},
+): Promise<OpenStorage> {
   const driver = await driverFor(place, dataDir);
   try {
     const advice = (await driver.open?.()) ?? [];
-    return { records: createRecordStore(driver), isShared: isShared(place), advice };
+    const records = createRecordStore(driver);
+    if (!evenInPart && (await records.read(copyMark)) !== null) throw new Error(inPart);
+    return { records, isShared: isShared(place), advice };
   } catch (error) {
     await driver.dispose?.();
     const reason = error instanceof Error ? error.message || error.name : String(error);

@@ -10,6 +10,8 @@ import type { Page, RecordDriver } from "./record-driver.ts";
  */
 export interface RecordStore {
   read(key: string): Promise<unknown>;
+  /** Whether anything stands there, be it readable or not. */
+  holds(key: string): Promise<boolean>;
   /** Replaces the record whole or not at all; durable when it resolves (as far as the backend is), unless told not to. */
   write(key: string, value: object, options?: WriteOptions): Promise<void>;
   /** Stores a record where there is none. @returns false when there is one */
@@ -69,6 +71,7 @@ export function createRecordStore(driver: RecordDriver): RecordStore {
   return {
     // As it was written: unstorage's own reading leaves keys out that could change prototypes, and a change compares by value.
     read: (key) => failing("read", async () => parsed(await driver.getItem(key))),
+    holds: (key) => failing("read", async () => driver.hasItem(key, {})),
     write: (key, value, options) =>
       failing("write", () => storage.setItem(checked(key), value, { ...options })),
     create: (key, value) =>

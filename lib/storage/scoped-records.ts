@@ -5,6 +5,7 @@ export function scopedRecords(records: RecordStore, prefix: string): RecordStore
   const at = (key: string) => `${prefix}:${key}`;
   return {
     read: (key) => records.read(at(key)),
+    holds: (key) => records.holds(at(key)),
     write: (key, value, options) => records.write(at(key), value, options),
     create: (key, value) => records.create(at(key), value),
     change: (changes) => records.change(changes.map((change) => ({ ...change, key: at(change.key) }))),
