@@ -14,6 +14,7 @@ import {
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { packFolder, unpackFolder } from "./tarball.ts";
 
@@ -86,13 +87,56 @@ test("what vanishes while it is packed is left out, and what is not wanted is no
   expect((await readdir(to)).sort()).toEqual(["a", "kept"]);
 });
 
-test("an archive that is cut off is refused", async () => {
-  await writeFile(join(from, "a"), "x".repeat(100_000));
+test("names that node-tar would spell another way, and what lies too deep for it, are left out and told of", async () => {
+  const kept = ["a\\b", " c ", "..x", "new\nline"];
+  for (const name of [...kept, "C:x", "\\root", "d\\..\\e"]) await writeFile(join(from, name), name);
+  await symlink("C:x", join(from, "link"));
+  await symlink("..\\..\\x", join(from, "link-up"));
+  await mkdir(join(from, ...Array<string>(1_000).fill("f")), { recursive: true });
+  const deepest = Array(101).fill("f").join("/");
+  const long = "g".repeat(200);
+  await mkdir(join(from, ...Array<string>(17).fill(long)), { recursive: true });
+  const longest = Array(15).fill(long).join("/");
+  expect((await thereAndBack()).sort()).toEqual([
+    ...["C:x", "\\root", "d\\..\\e", deepest, longest, "link", "link-up"],
+  ]);
+  expect((await readdir(to)).sort()).toEqual([...kept, "f", long].sort());
+});
+
+test("a file of zeros, which is packed to less than its thousandth part, arrives", async () => {
+  const size = 40_000_000;
+  await writeFile(join(from, "zeros"), Buffer.alloc(size));
+  await thereAndBack();
+  expect((await stat(join(to, "zeros"))).size).toBe(size);
+});
+
+async function packed(): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   for await (const bytes of packFolder(from, { keeps: () => true, onLeftOut() {} })) pieces.push(bytes);
-  const whole = Buffer.concat(pieces);
-  async function* part() {
-    yield whole.subarray(0, whole.length / 2);
-  }
-  await expect(unpackFolder(part(), to)).rejects.toThrow();
+  return Buffer.concat(pieces);
+}
+
+async function* stream(bytes: Uint8Array) {
+  yield bytes;
+}
+
+test("an archive that is cut off is refused", async () => {
+  await writeFile(join(from, "a"), "x".repeat(100_000));
+  const whole = await packed();
+  await expect(unpackFolder(stream(whole.subarray(0, whole.length / 2)), to)).rejects.toThrow();
+});
+
+test("what cannot be written is told with the system's reason, and not taken for done", async () => {
+  for (const name of ["a", "b"]) await writeFile(join(from, name), "x");
+  // Where a folder with something in it stands, there can be no file.
+  await mkdir(join(to, "a", "x"), { recursive: true });
+  await expect(unpackFolder(stream(await packed()), to)).rejects.toMatchObject({ code: "ENOTEMPTY" });
+});
+
+test("an entry that is broken is not passed over", async () => {
+  for (const name of ["a", "b"]) await writeFile(join(from, name), "x");
+  const tar = gunzipSync(await packed());
+  // The first letter of the second entry's name: its header's checksum does not fit any more.
+  tar[1024] = 0x7a;
+  await expect(unpackFolder(stream(gzipSync(tar)), to)).rejects.toThrow("TAR_ENTRY_INVALID");
 });

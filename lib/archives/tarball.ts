@@ -1,6 +1,6 @@
 import { constants, createReadStream } from "node:fs";
 import { type FileHandle, lstat, open, readdir, readlink } from "node:fs/promises";
-import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve, sep, win32 } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
@@ -9,11 +9,20 @@ import { extract, Header, Pax } from "tar";
 export interface PackOptions {
   /** Which paths below the folder ("a/b") go along, with all that is in them. */
   keeps(path: string): boolean;
-  /** Told of what cannot be read, has a name that is no text, or is a link that leads out of the folder. */
+  /**
+   * Told of what cannot be read, has a name that is no text or that node-tar would spell another way, lies too deep
+   * (100 folders, 3,000 bytes), or is a link that leads out of the folder.
+   */
   onLeftOut(path: string): void;
 }
 
 const blockBytes = 512;
+/** node-tar's word for an entry that it takes in another way than it is spelled; all others are for one it does not take. */
+const takenOtherwise = "TAR_ENTRY_INFO";
+/** Folders in folders that come along: node-tar's memory and time grow with the third power of it, to gigabytes at 600. */
+const maxDepth = 100;
+/** Of a path in the folder: it must fit into PATH_MAX (4096, path_resolution(7)) below any data directory. */
+const maxPathBytes = 3_000;
 /** What took the place of a file meanwhile is not followed, and not waited for. */
 const readOnly = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -33,16 +42,27 @@ export function packFolder(folder: string, options: PackOptions): AsyncIterable<
 /**
  * Unpacks what `packFolder` made into a folder that is there. Nothing is written outside of it.
  * @returns the absolute paths of the files
- * @throws Error when it is no such archive
+ * @throws Error when it is no such archive, or the first one for which something in it could not be written
  */
 export async function unpackFolder(pieces: AsyncIterable<Uint8Array>, folder: string): Promise<string[]> {
   const files: string[] = [];
+  const missing: Error[] = [];
   const reader = extract({
     cwd: folder,
     preserveOwner: false,
+    maxDepth,
+    // These are copies that the server made: a file of zeros is packed to its thousandth part, and no bomb.
+    maxDecompressionRatio: Number.POSITIVE_INFINITY,
+    // It goes on with the next entry. What it cannot write, it tells here alone, with the system's error if there is one.
+    onwarn(code, message, data) {
+      if (code !== takenOtherwise)
+        missing.push(data instanceof Error ? data : new Error(`${code}: ${String(message)}`));
+    },
     onReadEntry: ({ type, path }) => void (type === "File" && files.push(join(folder, path))),
   });
   await pipeline(Readable.from(pieces), reader);
+  const [first] = missing;
+  if (first !== undefined) throw first;
   return files;
 }
 
@@ -57,7 +77,7 @@ async function* entriesOf(folder: string, base: string, options: PackOptions): A
   for (const bytes of names) {
     const name = bytes.toString();
     const path = base === "" ? name : `${base}/${name}`;
-    if (!Buffer.from(name).equals(bytes)) options.onLeftOut(path);
+    if (!Buffer.from(name).equals(bytes) || !isTakenAsIs(path) || isTooDeep(path)) options.onLeftOut(path);
     else if (options.keeps(path)) yield* entryOf(folder, path, options);
   }
 }
@@ -72,7 +92,7 @@ async function* entryOf(folder: string, path: string, options: PackOptions): Asy
     yield* entriesOf(folder, path, options);
   } else if (info.isSymbolicLink()) {
     const target = await unlessLeftOut(readlink(absolute));
-    const linkpath = target === null ? null : insideOf(folder, absolute, target);
+    const linkpath = target === null ? null : linkOf(folder, absolute, target);
     if (linkpath === null) return options.onLeftOut(path);
     yield headerOf({ ...about, type: "SymbolicLink", size: 0, linkpath });
   } else if (info.isFile()) {
@@ -86,6 +106,22 @@ async function* entryOf(folder: string, path: string, options: PackOptions): Asy
       await file.close();
     }
   }
+}
+
+/** Whether node-tar takes a path as it is: it knows Windows's roots and separators everywhere. */
+function isTakenAsIs(path: string): boolean {
+  return win32.parse(path).root === "" && !path.split(/[\\/]/).includes("..");
+}
+
+function isTooDeep(path: string): boolean {
+  return path.split("/").length > maxDepth || Buffer.byteLength(path) > maxPathBytes;
+}
+
+/** A link as it is to be spelled in another place; null when it leads out of the folder, or seems to. */
+function linkOf(folder: string, link: string, target: string): string | null {
+  const linkpath = insideOf(folder, link, target);
+  if (linkpath === null || win32.parse(linkpath).root !== "") return null;
+  return insideOf(folder, link, linkpath.replaceAll("\\", "/")) === null ? null : linkpath;
 }
 
 /** A link as it is to be spelled in another place; null when it leads out of the folder. */
@@ -132,7 +168,7 @@ async function unlessLeftOut<T>(action: Promise<T>): Promise<T | null> {
     return await action;
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : "";
-    if (["ENOENT", "ENOTDIR", "EACCES", "EPERM", "ELOOP"].includes(String(code))) return null;
+    if (["ENOENT", "ENOTDIR", "EACCES", "EPERM", "ELOOP", "ENAMETOOLONG"].includes(String(code))) return null;
     throw error;
   }
 }
