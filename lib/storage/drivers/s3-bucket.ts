@@ -8,6 +8,7 @@ import {
   S3Client,
   S3ServiceException,
 } from "@aws-sdk/client-s3";
+import { attemptsOf, statusOf, whatToCheck } from "./s3-refusals.ts";
 
 export interface S3Options {
   bucket: string;
@@ -89,8 +90,12 @@ export function createS3Bucket({ bucket, prefix, endpoint, region }: S3Options):
   };
   const bucketApi: S3Bucket = {
     async open() {
-      await client.send(new HeadBucketCommand({ Bucket: bucket }));
-      Object.assign(server, await tryOut(bucketApi, server));
+      try {
+        await client.send(new HeadBucketCommand({ Bucket: bucket }));
+        Object.assign(server, await tryOut(bucketApi, server));
+      } catch (error) {
+        throw whatToCheck(error, bucket);
+      }
     },
     get removesConditionally() {
       return server.removesConditionally;
@@ -145,7 +150,8 @@ export function createS3Bucket({ bucket, prefix, endpoint, region }: S3Options):
             ...(levels === "one" ? { Delimiter: "/" } : {}),
           }),
         );
-        const keys = (page.Contents ?? []).map(({ Key }) => Key ?? "");
+        // An object whose name ends so stands for a folder; consoles and other tools make them. None is a record.
+        const keys = (page.Contents ?? []).map(({ Key = "" }) => Key).filter((key) => !key.endsWith("/"));
         const folders = (page.CommonPrefixes ?? []).map(({ Prefix }) => (Prefix ?? "").slice(0, -1));
         names.push(...[...keys, ...folders].map((key) => key.slice(prefix.length)));
         token = page.IsTruncated ? page.NextContinuationToken : undefined;
@@ -183,18 +189,4 @@ async function tryOut(bucket: S3Bucket, server: { quotesTags: boolean; removesCo
   } finally {
     await bucket.remove(name).catch(() => undefined);
   }
-}
-
-/** No answer, or one that says to come again. */
-export function isPassingInS3(error: unknown): boolean {
-  const status = statusOf(error);
-  return status === undefined || status >= 500 || [408, 409, 429].includes(status);
-}
-
-function statusOf(error: unknown): number | undefined {
-  return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
-}
-
-function attemptsOf(error: unknown): number {
-  return error instanceof S3ServiceException ? (error.$metadata.attempts ?? 1) : 1;
 }

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { pageOf, type RecordDriver, type TextChange } from "../record-driver.ts";
-import { createS3Bucket, isPassingInS3, type S3Object, type S3Options } from "./s3-bucket.ts";
+import { createS3Bucket, type S3Object, type S3Options } from "./s3-bucket.ts";
+import { isPassingInS3 } from "./s3-refusals.ts";
 
 /** What an object holds while a change of several records is being made: its own new text, and the others. */
 const changeObject = z.object({
