@@ -28,6 +28,8 @@ export function postgresDriver({ url }: { url: string }): RecordDriver {
     (queryable: Pick<pg.ClientBase, "query">): Query =>
     async (statement, parameters = []) =>
       (await queryable.query(statement, [...parameters])).rows;
+  const hasTable = async (name: string): Promise<boolean> =>
+    (await pool.query("SELECT 1 WHERE to_regclass($1) IS NOT NULL", [name])).rowCount === 1;
   return sqlDriver({
     name: "postgresql",
     dialect: {
@@ -61,6 +63,16 @@ export function postgresDriver({ url }: { url: string }): RecordDriver {
             "PostgreSQL commits without waiting for its disk (synchronous_commit = off): a power cut loses the last records",
           ]
         : [];
+    },
+    // Looked for first: CREATE, also with IF NOT EXISTS, is refused to a role that may only use what a DBA has made.
+    async ensureTable(name, columns) {
+      if (await hasTable(name)) return;
+      try {
+        await pool.query(`CREATE TABLE ${name} (${columns})`);
+      } catch (error) {
+        // Of several that make it at once one does, and the others are told so in three ways (42P07, 42710, 23505).
+        if (!(await hasTable(name))) throw error;
+      }
     },
     close: () => pool.end(),
   });

@@ -19,6 +19,8 @@ export interface SqlDatabase {
   transaction(work: (query: Query) => Promise<boolean>): Promise<boolean>;
   isPassing(error: unknown): boolean;
   open(): Promise<string[]>;
+  /** Sees that there is a table of this name. @param columns what is between the brackets of CREATE TABLE */
+  ensureTable(name: string, columns: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -44,8 +46,9 @@ export function sqlDriver(database: SqlDatabase): RecordDriver {
     isPassing: (error) => database.isPassing(error),
     async open() {
       const advice = await database.open();
-      await query(
-        `CREATE TABLE IF NOT EXISTS ${table} (key ${dialect.keyType} PRIMARY KEY, value TEXT, bytes ${dialect.bytesType})`,
+      await database.ensureTable(
+        table,
+        `key ${dialect.keyType} PRIMARY KEY, value TEXT, bytes ${dialect.bytesType}`,
       );
       return advice;
     },

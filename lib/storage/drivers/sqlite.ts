@@ -51,6 +51,7 @@ export function sqliteDriver({ path }: { path: string }): RecordDriver {
     turn = done.catch(() => undefined);
     return done;
   };
+  const query: Query = (statement, parameters) => inTurn(() => patiently(statement, parameters));
   return sqlDriver({
     name: "sqlite",
     dialect: {
@@ -58,7 +59,7 @@ export function sqliteDriver({ path }: { path: string }): RecordDriver {
       bytesType: "BLOB",
       untilMark: (text) => `substr(${text}, 1, instr(${text} || '!', '!') - 1)`,
     },
-    query: (statement, parameters) => inTurn(() => patiently(statement, parameters)),
+    query,
     transaction: (work) =>
       inTurn(async () => {
         await patiently("BEGIN IMMEDIATE");
@@ -83,6 +84,9 @@ export function sqliteDriver({ path }: { path: string }): RecordDriver {
       // Durable at each commit, also when the power goes (https://sqlite.org/pragma.html#pragma_synchronous).
       database.exec("PRAGMA synchronous = FULL");
       return [];
+    },
+    async ensureTable(name, columns) {
+      await query(`CREATE TABLE IF NOT EXISTS ${name} (${columns})`);
     },
     async close() {
       await turn;
