@@ -4,11 +4,12 @@ import type { RunContext } from "./context.ts";
 import { executeRun, internalFailure, type RunEnd } from "./execute-run.ts";
 import { finish, runFailed, tidied } from "./finish.ts";
 import { afterInterruption, interrupted } from "./interruption.ts";
+import { openQueued } from "./open-queued.ts";
 import type { RunRecord } from "./record.ts";
-import { openRunProgress, type RunProgress } from "./run-progress.ts";
+import type { RunProgress } from "./run-progress.ts";
 import { emptyResult } from "./run-result.ts";
 import { RunTaken } from "./run-store.ts";
-import { RunStopped } from "./stop-reason.ts";
+import { isLost } from "./stop-reason.ts";
 import { isTerminal } from "./transitions.ts";
 import { dropCaches } from "./workspace.ts";
 
@@ -16,7 +17,7 @@ import { dropCaches } from "./workspace.ts";
  * Carries out one attempt of a queued run, and stores what it came to.
  * @param began what the record says of the attempt beside its number
  * @returns the run as it is then: it has ended, waits, or is queued again
- * @throws RunTaken when another server has the run by now; what this one did of it does not count
+ * @throws RunTaken when another server has the run by now; what this one did of it does not count. Else what `openQueued` throws
  */
 export async function attempt(
   context: RunContext,
@@ -25,13 +26,9 @@ export async function attempt(
   began: Partial<Pick<RunRecord, "node" | "job">> = {},
 ): Promise<RunRecord> {
   const { request_id: id } = queued;
-  const progress = await atLast(
-    context,
-    id,
-    () => openRunProgress(context, queued),
-    always,
-    controller.signal,
-  );
+  const opened = await openQueued(context, queued, controller.signal);
+  if ("ended" in opened) return opened.ended;
+  const { progress } = opened;
   try {
     await atLast(context, id, () =>
       progress.become("running", "turn.started", {
@@ -109,8 +106,6 @@ async function learnNeed({ estimates, log }: RunContext, run: RunRecord, end: Ru
     );
 }
 
-const isLost = ({ reason }: AbortSignal) => reason instanceof RunStopped && reason.kind === "lost";
-
 const always = () => true;
 
 const isPassing = (error: unknown) => mediumFailure(error) !== null;
@@ -121,14 +116,12 @@ async function atLast<T>(
   run: string,
   store: () => Promise<T>,
   isWorthAnother: (error: unknown) => boolean = always,
-  signal?: AbortSignal,
 ): Promise<T> {
   for (let waitMs = 500; ; waitMs = Math.min(waitMs * 2, 5_000)) {
     try {
       return await store();
     } catch (error) {
       if (error instanceof RunTaken || !isWorthAnother(error)) throw error;
-      if (signal !== undefined && isLost(signal)) throw new RunTaken();
       context.log.error(
         { err: error, run },
         `a run's state could not be stored; trying again in ${waitMs} ms`,

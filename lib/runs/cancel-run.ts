@@ -1,8 +1,8 @@
 import type { RunContext } from "./context.ts";
+import { openToEnd } from "./files-unreadable.ts";
 import { finish } from "./finish.ts";
 import { stopError } from "./judge.ts";
 import type { RunRecord } from "./record.ts";
-import { openRunProgress } from "./run-progress.ts";
 import { emptyResult } from "./run-result.ts";
 import { RunStopped } from "./stop-reason.ts";
 
@@ -13,7 +13,7 @@ export function canceledByCaller(): RunStopped {
 
 /** Ends a run, which nobody carries out, as canceled. @param reason what it was stopped by */
 export async function cancelRun(context: RunContext, run: RunRecord, reason: unknown): Promise<void> {
-  const progress = await openRunProgress(context, run);
+  const progress = await openToEnd(context, run);
   try {
     await finish(context, progress, emptyResult("canceled", stopError(reason, run.engine)));
   } finally {

@@ -221,8 +221,12 @@ export function createQueueScheduler(
       const entry = held.get(id);
       if (entry === undefined) return elsewhere.stop(id);
       entry.controller.abort(reason);
-      await entry.done;
-      return true;
+      // One that could not be begun here is given back meanwhile: it is anybody's then.
+      const wasEnded = await entry.done.then(
+        () => true,
+        () => false,
+      );
+      return wasEnded || elsewhere.stop(id);
     },
     async shutdown(graceMs) {
       closing.abort();

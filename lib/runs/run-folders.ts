@@ -9,7 +9,7 @@ import { agents, ownCopyPaths } from "../agents/index.ts";
 import { packFolder, unpackFolder } from "../archives/index.ts";
 import { parseJson } from "../json.ts";
 import type { LiveLog } from "../queue/index.ts";
-import { type RecordStore, replaceFile, syncFiles } from "../storage/index.ts";
+import { mediumFailure, type RecordStore, replaceFile, syncFiles } from "../storage/index.ts";
 import { catchUpLog } from "./catch-up-log.ts";
 import type { Log } from "./context.ts";
 import { createFolderCopies, type FolderCopy } from "./folder-copies.ts";
@@ -32,7 +32,7 @@ export interface RunFolders {
   keep(run: RunRecord): Promise<FolderCopy | null>;
   /** Says that the record which names this step's copy is stored: what it has replaced is removed. */
   tidy(run: RunRecord): Promise<void>;
-  /** Where the files of a run lie, once they are here as they were at its last step. */
+  /** Where the files of a run lie, once they are here as they were at its last step. @throws FilesUnreadable */
   here(run: RunRecord): Promise<RunPaths>;
   /** The same, for whoever works in the folder: nothing takes its place until it is let go of. */
   hold(run: RunRecord): Promise<{ paths: RunPaths; release(): void }>;
@@ -52,6 +52,11 @@ const mark = z.object({
   revision: z.int().default(0),
   over: z.string().nullable().default(null),
 });
+
+/** The copy of a run's folder in the storage is not whole: asked for again, it will not be either. */
+export class FilesUnreadable extends Error {
+  override readonly name = "FilesUnreadable";
+}
 
 /** Folders that can be made anew, or are no one's business any more. */
 const leftOut = new Set(["node_modules", ".venv", "__pycache__"]);
@@ -106,7 +111,7 @@ export function createRunFolders(parts: {
     const arriving = `${paths.root}.${randomUUID()}`;
     try {
       await mkdir(arriving, { recursive: true });
-      const files = await unpackFolder(copies.read(run.request_id, copy), arriving);
+      const files = await unpackFolder(copies.read(run.request_id, copy), arriving).catch(unreadable);
       // The copy was made just before the step was told; of a run that goes on, the live log may have told more.
       if (tails === null || isTerminal(run.status)) await catchUpLog(join(arriving, "events.jsonl"), run);
       await syncFiles(files);
@@ -232,4 +237,11 @@ function keeps(path: string): boolean {
 async function markOf(paths: RunPaths): Promise<z.infer<typeof mark> | null> {
   const text = await readFile(join(paths.root, markFile), "utf8").catch(() => "");
   return mark.safeParse(parseJson(text)).data ?? null;
+}
+
+/** What is wrong with the bytes themselves, and not with the storage or this disk, is the same at each server. */
+function unreadable(error: unknown): never {
+  if (mediumFailure(error) !== null || (error instanceof Error && "syscall" in error)) throw error;
+  const why = error instanceof Error ? error.message : String(error);
+  throw new FilesUnreadable(`a run's folder cannot be made from its copy: ${why}`, { cause: error });
 }

@@ -8,3 +8,8 @@ export class RunStopped extends Error {
     this.kind = kind;
   }
 }
+
+/** Whether it was aborted as another server has the run. */
+export function isLost({ reason }: AbortSignal): boolean {
+  return reason instanceof RunStopped && reason.kind === "lost";
+}

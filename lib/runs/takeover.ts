@@ -1,9 +1,11 @@
 import type { JobQueue, TakenJob } from "../queue/index.ts";
 import type { RunContext } from "./context.ts";
+import { failWithoutFiles } from "./files-unreadable.ts";
 import { runFailed } from "./finish.ts";
 import { afterInterruption, interrupted } from "./interruption.ts";
 import { jobOf, placeOf } from "./queued-job.ts";
 import type { RunRecord } from "./record.ts";
+import { FilesUnreadable } from "./run-folders.ts";
 import { openRunProgress } from "./run-progress.ts";
 
 /** Decides what a job of the queue means for its run: where several servers can have it, the record says which one counts. */
@@ -28,7 +30,11 @@ export function createTakeover(
   return {
     async ready(job, run) {
       if (run.status === "queued" && run.revision === job.revision) return queued(job, run);
-      if (run.status === "running" && (run.job === job.id || run.job === job.insteadOf)) await goOn(job, run);
+      if (run.status === "running" && (run.job === job.id || run.job === job.insteadOf))
+        await goOn(job, run).catch(async (error: unknown) => {
+          if (!(error instanceof FilesUnreadable)) throw error;
+          await failWithoutFiles(context, run);
+        });
       return null;
     },
   };
