@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type Job, Queue, Worker } from "bullmq";
+import { type Job, Queue, type Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import {
   anewSuffix,
@@ -11,6 +11,9 @@ import {
   type TakenJob,
 } from "./contract.ts";
 import { createLeases } from "./leases.ts";
+import { createPresence } from "./presence.ts";
+import { AskedWorker } from "./redis-worker.ts";
+import { createRescue } from "./rescue.ts";
 
 export interface JobQueueParts {
   /** For commands; `maxRetriesPerRequest` is null. */
@@ -39,10 +42,8 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
   const queues = new Map<string, Queue>();
   const workers = new Map<string, Worker>();
   const leases = createLeases({ leaseMs, log });
-  const nodesKey = `${prefix}:nodes`;
+  const presence = createPresence({ redis, prefix, node, leaseMs, log });
   const added = `${prefix}:added`;
-  /** Since when a server was seen to be away, by its queue. */
-  const away = new Map<string, number>();
   const nameOf = ({ engine, node: at }: Place) => (at === null ? engine : `${engine}~${at}`);
   const complain = (error: Error) => log.warn({ err: error }, "the job queue has trouble");
   const queueOf = (name: string): Queue => {
@@ -51,19 +52,27 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
     queues.set(name, queue);
     return queue;
   };
+  const rescueFrom = createRescue({
+    redis,
+    presence,
+    engines,
+    queueFor: (place) => queueOf(nameOf(place)),
+    add: placeJob,
+    complain,
+  });
   const ownQueues = (engine: string) => [nameOf({ engine, node }), nameOf({ engine, node: null })];
 
   async function placeJob(job: QueuedJob, place: Place): Promise<void> {
     const { priority, ...data } = job;
     const jobId = jobIdOf(job);
     const kept = { removeOnComplete: true, removeOnFail: true };
-    if (place.node !== null) await redis.sadd(nodesKey, place.node);
+    if (place.node !== null) await presence.mention(place.node);
     await queueOf(nameOf(place)).add(place.engine, data, { jobId, priority, ...kept });
     await redis.publish(added, place.engine);
   }
 
   function open(name: string): Worker {
-    const worker = new Worker(name, null, {
+    const worker = new AskedWorker(name, null, {
       ...options,
       autorun: false,
       lockDuration: leaseMs,
@@ -105,33 +114,6 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
     };
   }
 
-  /** @returns whether the server has nothing to do with this engine: it is not there, and nothing waits for it */
-  async function rescueFrom(engine: string, lost: string, awayMs: number): Promise<boolean> {
-    const name = nameOf({ engine, node: lost });
-    const queue = queueOf(name);
-    const { active = 0, ...waiting } = await queue.getJobCounts("active", ...waitingStates);
-    const isIdle = active + sumOf(waiting) === 0;
-    const isThere = (await queue.getWorkersCount()) > 0;
-    if (isIdle || isThere) {
-      away.delete(name);
-      return isIdle && !isThere;
-    }
-    const since = away.get(name) ?? Date.now();
-    away.set(name, since);
-    if (Date.now() - since < awayMs) return false;
-    for (const job of await queue.getJobs(["active", ...waitingStates])) {
-      // It is at work after all.
-      if ((await redis.exists(queue.toKey(`${job.id}:lock`))) === 1) continue;
-      const data = jobData.safeParse(job.data).data;
-      if (data !== undefined && job.id !== undefined) {
-        const instead = { ...data, insteadOf: data.insteadOf ?? job.id, priority: job.priority };
-        await placeJob(instead, { engine, node: null });
-      }
-      await job.remove().catch(complain);
-    }
-    return false;
-  }
-
   return {
     node,
     add: placeJob,
@@ -158,8 +140,6 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
     },
     async serve(wanted) {
       const names = new Set(wanted.flatMap(ownQueues));
-      // Each time: Redis may have lost it.
-      if (names.size > 0) await redis.sadd(nodesKey, node);
       for (const name of names) if (!workers.has(name)) workers.set(name, open(name));
       for (const [name, worker] of workers) {
         // Its jobs in hand are held on to by their leases, which need it.
@@ -167,8 +147,9 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
         workers.delete(name);
         await worker.close();
       }
+      await presence.serve(wanted);
     },
-    isServed: async (engine) => (await queueOf(engine).getWorkersCount()) > 0,
+    isServed: presence.isServed,
     async active() {
       const names = await everyQueue();
       const jobs = await Promise.all(
@@ -195,13 +176,7 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
       return { waiting, active };
     },
     async rescue(awayMs) {
-      for (const other of await redis.smembers(nodesKey)) {
-        if (other === node) continue;
-        let isGone = true;
-        for (const engine of engines) isGone = (await rescueFrom(engine, other, awayMs)) && isGone;
-        // It says so itself when it is there again.
-        if (isGone) await redis.srem(nodesKey, other);
-      }
+      for (const other of await presence.nodes()) if (other !== node) await rescueFrom(other, awayMs);
     },
     onAdded(listener) {
       subscriber.on("message", (channel: string, engine: string) => channel === added && listener(engine));
@@ -211,13 +186,14 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
     },
     async close() {
       leases.close();
+      await presence.close();
       await Promise.all([...workers.values()].map((worker) => worker.close(true).catch(complain)));
       await Promise.all([...queues.values()].map((queue) => queue.close().catch(complain)));
     },
   };
 
   async function everyQueue(): Promise<{ engine: string; name: string }[]> {
-    const nodes = [null, ...(await redis.smembers(nodesKey))];
+    const nodes = [null, ...(await presence.nodes())];
     return engines.flatMap((engine) => nodes.map((at) => ({ engine, name: nameOf({ engine, node: at }) })));
   }
 }

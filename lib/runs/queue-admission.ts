@@ -6,7 +6,7 @@ import type { RunContext } from "./context.ts";
 
 /** Milliseconds that a caller who sends a job waits for Redis. */
 const askPatienceMs = 5_000;
-/** Milliseconds for which it is believed that others serve an engine: to ask costs a look at every connection of Redis. */
+/** Milliseconds for which it is believed that others serve an engine. */
 const servedGoodMs = 1_000;
 /** Milliseconds for which a count of the queue is good enough to refuse or let in jobs. */
 const countGoodMs = 200;

@@ -35,15 +35,15 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Debian's redis-server. */
-export async function redisServer(): Promise<StorageServer> {
+/** Debian's redis-server. @param more settings of its own, as on its command line; the last one counts */
+export async function redisServer(...more: string[]): Promise<StorageServer> {
   const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), "redis-"));
   const settings = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--save", ""];
   const durable = ["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"];
   return served(`redis://127.0.0.1:${port}/0`, folder, "SIGTERM", async () =>
     started(
-      spawn("redis-server", [...settings, ...durable], { stdio: ["ignore", "pipe", "inherit"] }),
+      spawn("redis-server", [...settings, ...durable, ...more], { stdio: ["ignore", "pipe", "inherit"] }),
       /Ready to accept/,
     ),
   );
