@@ -168,7 +168,6 @@ export async function createServices({
       : {
           ...shared,
           stops: createStopRequests(records),
-          limits: config.limits,
           maxQueueSize: config.capacity.maxQueueSize,
           everyMs: config.leaseMs,
           awayMs: config.leaseMs * 2,
@@ -252,7 +251,7 @@ export async function createServices({
 
 /** What is shared with other servers beside the storage, if anything is. @throws Error when the storage is not shared, or Redis is silent */
 async function openShared(
-  { queue, leaseMs }: Config,
+  { queue, limits, leaseMs }: Config,
   { node, isShared, ...parts }: { node: string | null; isShared: boolean; engines: string[]; log: Log },
 ): Promise<OpenQueue | null> {
   if (queue === null || node === null) return null;
@@ -260,7 +259,7 @@ async function openShared(
     throw new Error(
       "The storage is this server's alone: with SKILL_RUNNER_QUEUE_URL, set SKILL_RUNNER_STORAGE to one that all servers share (redis://, postgres://, s3://).",
     );
-  return openQueue({ ...queue, node, leaseMs, ...parts });
+  return openQueue({ ...queue, node, limits, leaseMs, ...parts });
 }
 
 /** An adapter's words for what a run needs, in capacity's. */

@@ -22,6 +22,12 @@ export interface Place {
   node: string | null;
 }
 
+/** How many of an engine, and of a skill, may be carried out at once, by all servers together. */
+export interface QueueLimits {
+  engines: ReadonlyMap<string, number>;
+  skills: ReadonlyMap<string, number>;
+}
+
 /** A job that this server holds, as long as it says so to Redis often enough. */
 export interface TakenJob extends JobData {
   id: string;
@@ -43,18 +49,19 @@ export interface JobQueue {
   has(job: QueuedJob, place: Place): Promise<boolean>;
   /** Whether anything may wait for this server with this engine. */
   hasWork(engine: string): Promise<boolean>;
-  /** The next job for this server with this engine, its own ones first; null when there is none. Does not wait. */
+  /**
+   * The next job for this server with this engine, its own ones first; null when there is none that its engine's and its
+   * skill's limits leave room for. Does not wait.
+   */
   take(engine: string): Promise<TakenJob | null>;
   /** Takes part for these engines, and no others, from now on. */
   serve(engines: readonly string[]): Promise<void>;
   /** Whether any server takes jobs of this engine. */
   isServed(engine: string): Promise<boolean>;
-  /** Jobs that are being carried out anywhere, by engine and skill. */
-  active(): Promise<{ id: string; engine: string; skill: string }[]>;
   counts(): Promise<{ waiting: number; active: number }>;
   /** Offers jobs that have waited for a server which has been away for so many milliseconds to all others. */
   rescue(awayMs: number): Promise<void>;
-  /** Calls back when a job was added for this engine. */
+  /** Calls back when a job was added for this engine, or a limit has room again that its jobs count towards. */
   onAdded(listener: (engine: string) => void): void;
   close(): Promise<void>;
 }

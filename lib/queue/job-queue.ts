@@ -1,19 +1,20 @@
-import { randomUUID } from "node:crypto";
-import { type Job, Queue, type Worker } from "bullmq";
+import type { Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import {
   anewSuffix,
   type JobData,
   type JobQueue,
-  jobData,
   type Place,
   type QueuedJob,
-  type TakenJob,
+  type QueueLimits,
 } from "./contract.ts";
 import { createLeases } from "./leases.ts";
+import { capsOf, createPermits, ofEngine } from "./permits.ts";
 import { createPresence } from "./presence.ts";
+import { createQueueSet, type NamedQueue, nameAt } from "./queue-set.ts";
 import { AskedWorker } from "./redis-worker.ts";
 import { createRescue } from "./rescue.ts";
+import { createTaking } from "./taking.ts";
 
 export interface JobQueueParts {
   /** For commands; `maxRetriesPerRequest` is null. */
@@ -23,6 +24,7 @@ export interface JobQueueParts {
   prefix: string;
   node: string;
   engines: readonly string[];
+  limits: QueueLimits;
   /** Milliseconds after which a job whose server has fallen silent is given to another. */
   leaseMs: number;
   log: { warn(fields: object, message: string): void };
@@ -32,48 +34,54 @@ function jobIdOf({ run, revision, insteadOf }: Pick<JobData, "run" | "revision" 
   return `${run}-${revision}${insteadOf === null ? "" : anewSuffix}`;
 }
 
+/** What is published when a skill's limit has room again: its jobs may be any engine's. */
+const anyEngine = "*";
+
 /** BullMQ moves a job that stalled more often into its list of failures, where nobody looks. What a run may take, its record says. */
 const anyNumber = 1_000_000;
 const waitingStates = ["wait", "prioritized", "delayed"] as const;
 
 export function createJobQueue(parts: JobQueueParts): JobQueue {
-  const { redis, subscriber, prefix, node, engines, leaseMs, log } = parts;
-  const options = { connection: redis, prefix };
-  const queues = new Map<string, Queue>();
+  const { redis, subscriber, prefix, node, engines, limits, leaseMs, log } = parts;
+  const complain = (error: Error) => log.warn({ err: error }, "the job queue has trouble");
   const workers = new Map<string, Worker>();
   const leases = createLeases({ leaseMs, log });
   const presence = createPresence({ redis, prefix, node, leaseMs, log });
+  const queues = createQueueSet({ redis, prefix, limits, complain });
+  const permits = createPermits({ redis, prefix, caps: capsOf(limits), leaseMs, log });
   const added = `${prefix}:added`;
-  const nameOf = ({ engine, node: at }: Place) => (at === null ? engine : `${engine}~${at}`);
-  const complain = (error: Error) => log.warn({ err: error }, "the job queue has trouble");
-  const queueOf = (name: string): Queue => {
-    const queue = queues.get(name) ?? new Queue(name, { ...options, skipMetasUpdate: true });
-    if (!queues.has(name)) queue.on("error", complain);
-    queues.set(name, queue);
-    return queue;
-  };
-  const rescueFrom = createRescue({
-    redis,
-    presence,
-    engines,
-    queueFor: (place) => queueOf(nameOf(place)),
+  const own = (engine: string): NamedQueue => ({ name: nameAt(engine, node), skill: null });
+  const take = createTaking({
+    workers,
+    leases,
+    permits,
+    queues,
+    own,
     add: placeJob,
-    complain,
+    // Others may wait for that alone.
+    onRoom(cap) {
+      const engine = engines.find((id) => ofEngine(id) === cap) ?? anyEngine;
+      redis.publish(added, engine).catch(() => undefined);
+    },
+    log,
   });
-  const ownQueues = (engine: string) => [nameOf({ engine, node }), nameOf({ engine, node: null })];
+  const rescueFrom = createRescue({ redis, presence, engines, queues, add: placeJob, complain });
 
   async function placeJob(job: QueuedJob, place: Place): Promise<void> {
     const { priority, ...data } = job;
     const jobId = jobIdOf(job);
     const kept = { removeOnComplete: true, removeOnFail: true };
-    if (place.node !== null) await presence.mention(place.node);
-    await queueOf(nameOf(place)).add(place.engine, data, { jobId, priority, ...kept });
+    if (place.node === null) await queues.mention(job.skill);
+    else await presence.mention(place.node);
+    const name = queues.nameOf(place, job.skill);
+    await queues.get(name).add(place.engine, data, { jobId, priority, ...kept });
     await redis.publish(added, place.engine);
   }
 
   function open(name: string): Worker {
     const worker = new AskedWorker(name, null, {
-      ...options,
+      connection: redis,
+      prefix,
       autorun: false,
       lockDuration: leaseMs,
       stalledInterval: Math.max(500, leaseMs / 2),
@@ -84,34 +92,13 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
     return worker;
   }
 
-  async function takeFrom(name: string): Promise<TakenJob | null> {
-    const worker = workers.get(name);
-    if (worker === undefined) return null;
-    const token = randomUUID();
-    const askedAt = performance.now();
-    const job: Job | undefined = await worker.getNextJob(token, { block: false });
-    if (job?.id === undefined) return null;
-    const lease = leases.hold(worker, job.id, token, askedAt);
-    const settle = async (how: () => Promise<unknown>) => {
-      lease.end();
-      await how().catch((error: unknown) => {
-        if (!lease.lost.aborted)
-          log.warn({ err: error, job: job.id }, "a job could not be given back to the queue");
-      });
-    };
-    const done = () => settle(() => job.moveToCompleted(null, token, false));
-    const data = jobData.safeParse(job.data).data;
-    if (data === undefined) {
-      await done();
-      return null;
-    }
-    return {
-      ...data,
-      id: job.id,
-      lost: lease.lost,
-      done,
-      later: (ms) => settle(() => job.moveToDelayed(Date.now() + ms, token)),
-    };
+  async function everyQueue(): Promise<string[]> {
+    const nodes = await presence.nodes();
+    const names = engines.map(async (engine) => [
+      ...(await queues.shared(engine)).map(({ name }) => name),
+      ...nodes.map((at) => nameAt(engine, at)),
+    ]);
+    return (await Promise.all(names)).flat();
   }
 
   return {
@@ -119,27 +106,27 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
     add: placeJob,
     async has(job, { engine, node: at }) {
       const id = jobIdOf({ ...job, insteadOf: null });
-      const names = [nameOf({ engine, node: null }), ...(at === null ? [] : [nameOf({ engine, node: at })])];
+      const names = (await queues.shared(engine))
+        .filter(({ skill }) => skill === null || skill === job.skill)
+        .map(({ name }) => name);
+      if (at !== null) names.push(nameAt(engine, at));
       const found = await Promise.all(
-        names.flatMap((name) => [id, `${id}${anewSuffix}`].map((jobId) => queueOf(name).getJob(jobId))),
+        names.flatMap((name) => [id, `${id}${anewSuffix}`].map((jobId) => queues.get(name).getJob(jobId))),
       );
       return found.some((job) => job !== undefined);
     },
     async hasWork(engine) {
       const counts = await Promise.all(
-        ownQueues(engine).map((name) => queueOf(name).getJobCounts(...waitingStates)),
+        [own(engine), ...(await queues.shared(engine))].map(({ name }) =>
+          queues.get(name).getJobCounts(...waitingStates),
+        ),
       );
       return counts.some((each) => sumOf(each) > 0);
     },
-    async take(engine) {
-      for (const name of ownQueues(engine)) {
-        const job = await takeFrom(name);
-        if (job !== null) return job;
-      }
-      return null;
-    },
+    take,
     async serve(wanted) {
-      const names = new Set(wanted.flatMap(ownQueues));
+      const shared = await Promise.all(wanted.map((engine) => queues.shared(engine)));
+      const names = new Set([...wanted.map(own), ...shared.flat()].map(({ name }) => name));
       for (const name of names) if (!workers.has(name)) workers.set(name, open(name));
       for (const [name, worker] of workers) {
         // Its jobs in hand are held on to by their leases, which need it.
@@ -150,22 +137,9 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
       await presence.serve(wanted);
     },
     isServed: presence.isServed,
-    async active() {
-      const names = await everyQueue();
-      const jobs = await Promise.all(
-        names.map(async ({ engine, name }) =>
-          (await queueOf(name).getActive()).map((job) => ({
-            id: job.id ?? "",
-            engine,
-            skill: jobData.safeParse(job.data).data?.skill ?? "",
-          })),
-        ),
-      );
-      return jobs.flat();
-    },
     async counts() {
       const counts = await Promise.all(
-        (await everyQueue()).map(({ name }) => queueOf(name).getJobCounts("active", ...waitingStates)),
+        (await everyQueue()).map((name) => queues.get(name).getJobCounts("active", ...waitingStates)),
       );
       let waiting = 0;
       let active = 0;
@@ -179,23 +153,22 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
       for (const other of await presence.nodes()) if (other !== node) await rescueFrom(other, awayMs);
     },
     onAdded(listener) {
-      subscriber.on("message", (channel: string, engine: string) => channel === added && listener(engine));
+      subscriber.on("message", (channel: string, engine: string) => {
+        if (channel !== added) return;
+        for (const each of engine === anyEngine ? engines : [engine]) listener(each);
+      });
       const subscribe = () => subscriber.subscribe(added).catch(complain);
       subscriber.on("ready", subscribe);
       void subscribe();
     },
     async close() {
       leases.close();
+      permits.close();
       await presence.close();
       await Promise.all([...workers.values()].map((worker) => worker.close(true).catch(complain)));
-      await Promise.all([...queues.values()].map((queue) => queue.close().catch(complain)));
+      await queues.close();
     },
   };
-
-  async function everyQueue(): Promise<{ engine: string; name: string }[]> {
-    const nodes = [null, ...(await presence.nodes())];
-    return engines.flatMap((engine) => nodes.map((at) => ({ engine, name: nameOf({ engine, node: at }) })));
-  }
 }
 
 function sumOf(counts: Record<string, number>): number {

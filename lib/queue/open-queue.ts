@@ -14,6 +14,7 @@ export async function connectQueue({
   prefix,
   node,
   engines,
+  limits,
   leaseMs,
   log,
 }: QueueOptions): Promise<OpenQueue> {
@@ -44,7 +45,7 @@ export async function connectQueue({
   }
   // In braces, so that a cluster keeps all of it in one slot.
   const base = `{${prefix}}:queue`;
-  const queue = createJobQueue({ redis, subscriber, prefix: base, node, engines, leaseMs, log });
+  const queue = createJobQueue({ redis, subscriber, prefix: base, node, engines, limits, leaseMs, log });
   const channel = createRunChannel({ publisher: redis, subscriber, prefix: `${base}:`, log });
   const live = createLiveLog({
     redis,

@@ -1,4 +1,4 @@
-import type { JobQueue } from "./contract.ts";
+import type { JobQueue, QueueLimits } from "./contract.ts";
 import type { LiveLog } from "./live-log.ts";
 import type { RunChannel } from "./run-channel.ts";
 
@@ -10,6 +10,7 @@ export interface QueueOptions {
   /** This server's name in the queue. */
   node: string;
   engines: readonly string[];
+  limits: QueueLimits;
   /** Milliseconds after which a job whose server has fallen silent is given to another. */
   leaseMs: number;
   log: { warn(fields: object, message: string): void };

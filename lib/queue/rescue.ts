@@ -1,14 +1,13 @@
-import type { Queue } from "bullmq";
 import type { Redis } from "ioredis";
 import { jobData, type Place, type QueuedJob } from "./contract.ts";
 import type { Presence } from "./presence.ts";
+import { nameAt, type QueueSet } from "./queue-set.ts";
 
 export interface RescueParts {
   redis: Redis;
   presence: Presence;
   engines: readonly string[];
-  /** The queue of the jobs that wait for that server alone. */
-  queueFor(place: Place): Queue;
+  queues: QueueSet;
   add(job: QueuedJob, place: Place): Promise<void>;
   complain(error: Error): void;
 }
@@ -20,13 +19,13 @@ const states = ["active", "wait", "prioritized", "delayed"] as const;
  * @returns a function to call from time to time, with the milliseconds that a server must be away for
  */
 export function createRescue(parts: RescueParts): (node: string, awayMs: number) => Promise<void> {
-  const { redis, presence, engines, queueFor, add, complain } = parts;
+  const { redis, presence, engines, queues, add, complain } = parts;
   /** Since when a server was seen to be away, by its queue, in milliseconds of this process. */
   const away = new Map<string, number>();
 
   /** @returns whether the server has nothing to do with this engine: it is not there, and nothing waits for it */
   async function rescueFrom(engine: string, lost: string, awayMs: number): Promise<boolean> {
-    const queue = queueFor({ engine, node: lost });
+    const queue = queues.get(nameAt(engine, lost));
     const counts = await queue.getJobCounts(...states);
     const isIdle = Object.values(counts).every((count) => count === 0);
     const isThere = await presence.isThere(engine, lost);

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RunLimits } from "../capacity/index.ts";
 import type { JobQueue, RunChannel, TakenJob } from "../queue/index.ts";
 import { attempt } from "./attempt.ts";
 import { canceledByCaller } from "./cancel-run.ts";
@@ -22,8 +21,6 @@ export interface QueueParts {
   queue: JobQueue;
   channel: RunChannel;
   stops: StopRequests;
-  /** How many of an engine or a skill may be carried out at once, by all servers together. */
-  limits: RunLimits;
   /** Jobs that may wait, for all servers together. */
   maxQueueSize: number;
 }
@@ -61,7 +58,7 @@ export function createQueueScheduler(
   onWaiting: (run: RunRecord) => void,
 ): QueueScheduler {
   const { store, log } = context;
-  const { queue, channel, stops, limits } = parts;
+  const { queue, channel, stops } = parts;
   const held = new Map<string, Held>();
   /** What is done about jobs of the queue, from their taking to their end. */
   const handling = new Set<Promise<void>>();
@@ -110,7 +107,6 @@ export function createQueueScheduler(
     const run = await store.get(id).catch(nullIfGone);
     if (run === null || isTerminal(run.status)) return job.done();
     if (closing.signal.aborted) return job.later(0);
-    if (await isOverLimit(job, run)) return job.later(500 + Math.random() * 1_000);
     const ready = await takeover.ready(job, run);
     if (ready === null) return job.lost.aborted ? undefined : job.done();
     if (closing.signal.aborted) return job.later(0);
@@ -160,18 +156,6 @@ export function createQueueScheduler(
       clearInterval(looking);
       unlisten();
     }
-  }
-
-  /** The others that are being carried out were there before: of two that come at once, perhaps neither stays. */
-  async function isOverLimit({ id }: TakenJob, { engine, skill_id }: RunRecord): Promise<boolean> {
-    const ofEngine = limits.engines.get(engine) ?? Number.POSITIVE_INFINITY;
-    const ofSkill = limits.skills.get(skill_id) ?? Number.POSITIVE_INFINITY;
-    if (!(Number.isFinite(ofEngine) || Number.isFinite(ofSkill))) return false;
-    const others = (await queue.active()).filter((job) => job.id !== id);
-    return (
-      others.filter((job) => job.engine === engine).length >= ofEngine ||
-      others.filter((job) => job.skill === skill_id).length >= ofSkill
-    );
   }
 
   async function lookThroughAll(): Promise<void> {

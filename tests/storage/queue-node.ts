@@ -8,6 +8,7 @@ const { queue } = await connectQueue({
   prefix: "p",
   node,
   engines: ["codex"],
+  limits: { engines: new Map(), skills: new Map() },
   leaseMs: Number(leaseMs),
   log,
 });

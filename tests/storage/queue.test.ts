@@ -3,8 +3,10 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { createGate } from "../../lib/capacity/gate.ts";
 import type { OpenQueue } from "../../lib/queue/index.ts";
 import { connectQueue } from "../../lib/queue/open-queue.ts";
+import { createQueueIntake } from "../../lib/runs/queue-intake.ts";
 import { redisServer, type StorageServer } from "./servers.ts";
 
 /** The job queue of several servers, on a real Redis. */
@@ -22,13 +24,18 @@ afterEach(async () => {
 });
 
 const leaseMs = 1_000;
-async function serverCalled(node: string): Promise<OpenQueue> {
+const limitsOf = (engines: Record<string, number> = {}, skills: Record<string, number> = {}) => ({
+  engines: new Map(Object.entries(engines)),
+  skills: new Map(Object.entries(skills)),
+});
+async function serverCalled(node: string, limits = limitsOf()): Promise<OpenQueue> {
   const log = { warn() {} };
   const queue = await connectQueue({
     url: redis.url,
     prefix: "p",
     node,
     engines: ["codex", "gemini"],
+    limits,
     leaseMs,
     log,
   });
@@ -47,7 +54,14 @@ async function processCalled(node: string): Promise<ChildProcess> {
   return child;
 }
 
-const jobOf = (run: string) => ({ run, revision: 1, skill: "s", insteadOf: null, priority: 5 });
+const jobOf = (run: string, more: { skill?: string; priority?: number } = {}) => ({
+  run,
+  revision: 1,
+  skill: "s",
+  insteadOf: null,
+  priority: 5,
+  ...more,
+});
 
 test("a server that hangs is away after some leases: its jobs are offered to others, and it serves no engine", async () => {
   const hung = await processCalled("hung");
@@ -89,4 +103,137 @@ test("a server that takes its leave is away at once", async () => {
   expect(await two.queue.isServed("codex")).toBe(true);
   await one.close();
   expect(await two.queue.isServed("codex")).toBe(false);
+});
+
+/** Takes jobs at these servers, with so many slots each, until all are done; each takes its time. */
+async function carryOut(
+  servers: readonly OpenQueue[],
+  { slots, workMs, total }: { slots: number; workMs: number; total: number },
+) {
+  const begun: string[] = [];
+  const atOnce = new Map<string, number>();
+  const mostOf = new Map<string, number>();
+  let putBack = 0;
+  const closing = new AbortController();
+  const looks: NodeJS.Timeout[] = [];
+  const finished = new Promise<void>((resolve) => {
+    let done = 0;
+    for (const { queue } of servers) {
+      const gate = createGate({ limit: slots, maxQueueSize: 1_000 });
+      const serve = createQueueIntake({
+        queue,
+        admit: () => gate.admit(),
+        signal: closing.signal,
+        log: { warn: (fields, message) => console.warn(message, fields) },
+        async handle(job) {
+          const { later } = job;
+          job.later = (ms) => {
+            putBack++;
+            return later(ms);
+          };
+          begun.push(job.run);
+          const now = (atOnce.get(job.skill) ?? 0) + 1;
+          atOnce.set(job.skill, now);
+          mostOf.set(job.skill, Math.max(mostOf.get(job.skill) ?? 0, now));
+          await sleep(workMs);
+          atOnce.set(job.skill, (atOnce.get(job.skill) ?? 1) - 1);
+          await job.done();
+          done++;
+          if (done === total) resolve();
+        },
+      });
+      const look = () => ["codex", "gemini"].forEach((engine) => void serve(engine));
+      queue.onAdded((engine) => void serve(engine));
+      looks.push(setInterval(look, 1_000));
+      look();
+    }
+  });
+  const from = performance.now();
+  await Promise.race([finished, sleep(60_000, undefined, { ref: false })]);
+  closing.abort();
+  for (const look of looks) clearInterval(look);
+  return { begun, mostOf, putBack, ms: performance.now() - from };
+}
+
+test("a backlog over an engine's limit goes on at the limit's speed, in its order, on all servers", async () => {
+  const limits = limitsOf({ codex: 1 });
+  const servers = [await serverCalled("one", limits), await serverCalled("two", limits)];
+  const runs = Array.from({ length: 200 }, (_, n) => `run-${n}`);
+  for (const run of runs) await servers[0]?.queue.add(jobOf(run), { engine: "codex", node: null });
+  for (const { queue } of servers) await queue.serve(["codex"]);
+  const { begun, mostOf, putBack, ms } = await carryOut(servers, {
+    slots: 8,
+    workMs: 100,
+    total: runs.length,
+  });
+  expect(begun).toEqual(runs);
+  expect([mostOf.get("s"), putBack]).toEqual([1, 0]);
+  expect(ms).toBeLessThan(30_000);
+});
+
+test("jobs over a skill's limit keep their order, and let those of others go first, whatever their engine", async () => {
+  const limits = limitsOf({}, { rare: 1 });
+  const servers = [await serverCalled("one", limits), await serverCalled("two", limits)];
+  const rare = Array.from({ length: 40 }, (_, n) => `rare-${n}`);
+  const usual = Array.from({ length: 8 }, (_, n) => `usual-${n}`);
+  for (const run of rare)
+    await servers[0]?.queue.add(jobOf(run, { skill: "rare" }), { engine: "codex", node: null });
+  for (const run of usual) await servers[0]?.queue.add(jobOf(run), { engine: "codex", node: null });
+  await servers[0]?.queue.add(jobOf("rare-gemini", { skill: "rare" }), { engine: "gemini", node: null });
+  for (const { queue } of servers) await queue.serve(["codex", "gemini"]);
+  const total = rare.length + usual.length + 1;
+  const { begun, mostOf, putBack, ms } = await carryOut(servers, { slots: 4, workMs: 100, total });
+  expect(begun.filter((run) => rare.includes(run))).toEqual(rare);
+  expect([mostOf.get("rare"), putBack]).toEqual([1, 0]);
+  expect(begun.slice(0, 16)).toEqual(expect.arrayContaining(usual));
+  expect(ms).toBeLessThan(12_000);
+});
+
+test("priority counts before age also where a skill has a limit", async () => {
+  const { queue } = await serverCalled("one", limitsOf({}, { rare: 5 }));
+  await queue.add(jobOf("old"), { engine: "codex", node: null });
+  await sleep(5);
+  await queue.add(jobOf("rare", { skill: "rare" }), { engine: "codex", node: null });
+  await sleep(5);
+  await queue.add(jobOf("new"), { engine: "codex", node: null });
+  await queue.add(jobOf("urgent", { skill: "rare", priority: 1 }), { engine: "codex", node: null });
+  await queue.serve(["codex"]);
+  const taken: (string | undefined)[] = [];
+  for (let n = 0; n < 4; n++) taken.push((await queue.take("codex"))?.run);
+  expect(taken).toEqual(["urgent", "old", "rare", "new"]);
+});
+
+test("what a server that crashed had in hand counts towards a limit until its lease is over", async () => {
+  const limits = limitsOf({ codex: 1 });
+  const [one, two] = [await serverCalled("one", limits), await serverCalled("two", limits)];
+  for (const { queue } of [one, two]) await queue.serve(["codex"]);
+  for (const run of ["first", "second"]) await one.queue.add(jobOf(run), { engine: "codex", node: null });
+  expect(await one.queue.take("codex")).toMatchObject({ run: "first" });
+  await sleep(leaseMs * 1.5);
+  // Renewed for as long as it is there.
+  expect(await two.queue.take("codex")).toBeNull();
+  await one.close();
+  const crashed = performance.now();
+  const taken = () => two.queue.take("codex");
+  await expect.poll(taken, { timeout: 10 * leaseMs, interval: 50 }).not.toBeNull();
+  expect(performance.now() - crashed).toBeLessThan(leaseMs * 1.5);
+});
+
+test("a limit that another server does not know yet moves jobs, and loses none", async () => {
+  const [old, now] = [await serverCalled("old"), await serverCalled("now", limitsOf({}, { rare: 1 }))];
+  const runs = ["a", "b", "c"];
+  for (const run of runs) await old.queue.add(jobOf(run, { skill: "rare" }), { engine: "codex", node: null });
+  await old.queue.add(jobOf("usual"), { engine: "codex", node: null });
+  await now.queue.serve(["codex"]);
+  const first = await now.queue.take("codex");
+  expect(first).toMatchObject({ run: "a" });
+  expect(await now.queue.take("codex")).toMatchObject({ run: "usual" });
+  expect(await now.queue.take("codex")).toBeNull();
+  for (const run of ["b", "c"])
+    expect(await old.queue.has(jobOf(run, { skill: "rare" }), { engine: "codex", node: null })).toBe(true);
+  await first?.done();
+  await old.queue.serve(["codex"]);
+  expect(await old.queue.take("codex")).toMatchObject({ run: "b" });
+  const last = async () => (await now.queue.take("codex"))?.run;
+  await expect.poll(last, { timeout: 5_000 }).toBe("c");
 });
