@@ -37,7 +37,7 @@ test("what a server kept in the second storage is gone after --overwrite: no job
   const ended = { ...job, status: "succeeded" as const };
   await source.write(ended);
   await source.show(ended);
-  await source.remove(deleted.request_id);
+  await source.remove(deleted);
   await writeFile(join(root, "to", "notes.txt"), "somebody's own");
   await expect(copy()).rejects.toThrow("There are records in the second storage");
   expect(await copy({ overwrite: true })).toEqual({ records: 1, folders: 0, leftOut: 0 });

@@ -43,7 +43,7 @@ function serverCalled(name: string): RunContext {
     folders,
     store: createSharedRunStore(records, channel),
     feeds: createEventFeeds(),
-    secrets: createSharedRunSecrets(records),
+    secrets: createSharedRunSecrets(dataDir, records),
     accepting: () => true,
   };
   return used as RunContext;
@@ -80,7 +80,7 @@ test("a job that was deleted meanwhile is let go of", async () => {
   const [one, two] = [serverCalled("one"), serverCalled("two")];
   const run = await queuedAt(two);
   await two.folders.drop(run.request_id);
-  await two.store.remove(run.request_id);
+  await two.store.remove(run);
   await expect(openQueued(one, run, new AbortController().signal)).rejects.toThrow(RunTaken);
 });
 
