@@ -5,8 +5,10 @@ import { type ErrorCode, type Issue, RunnerError } from "../lib/errors.ts";
 import { jsonPointer } from "../lib/json.ts";
 import type { Runs, UploadLimits } from "../lib/runs/index.ts";
 import type { SkillInstalls, SkillRegistry } from "../lib/skills/index.ts";
-import type { Scope } from "./doors/api-keys.ts";
+import type { Caller, Scope } from "./doors/api-keys.ts";
 import { readJsonBody } from "./json-body.ts";
+
+export { type Caller, isAllowed } from "./doors/api-keys.ts";
 
 /** The parts a function may use: what `runtime/services.ts` built. */
 export interface Services {
@@ -48,8 +50,8 @@ export interface Call<P extends Schema, Q extends Schema, B extends Schema> {
   body: Parsed<B>;
   /** For what is no JSON: uploads, conditional and range requests. */
   request: Request;
-  /** The name of the key that the request came with; null where the server has no keys. */
-  caller: string | null;
+  /** Whom the request comes from: the name and scope of its key; null where the server has no keys. */
+  caller: Caller;
   services: Services;
 }
 
@@ -96,7 +98,7 @@ export interface RunnerFunction extends Omit<FunctionDefinition, "handler"> {
 export interface RawCall {
   params: Record<string, string>;
   request: Request;
-  caller: string | null;
+  caller: Caller;
   services: Services;
 }
 

@@ -1,3 +1,4 @@
+import type { Caller } from "./doors/api-keys.ts";
 import { createExecutor } from "./execute.ts";
 import type { RunnerFunction, Services } from "./function.ts";
 
@@ -9,7 +10,7 @@ export interface Invocation {
   body?: unknown;
   headers?: Record<string, string>;
   /** The key that it is as if it came with. */
-  caller?: string;
+  caller?: Caller;
   method?: string;
 }
 

@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { RunnerError } from "../lib/errors.ts";
 import type { Log } from "../lib/runs/index.ts";
+import type { Caller } from "./doors/api-keys.ts";
 import type { Doors } from "./doors/doors.ts";
 import { createRefusalLog } from "./doors/refusal-log.ts";
 import { createExecutor } from "./execute.ts";
@@ -30,11 +31,11 @@ function mount({ routes, services, doors, log }: RouterOptions): App {
   const refused = createRefusalLog(log);
   for (const { method, pattern, load } of routes) {
     app.on(method, pattern, (context): Response | Promise<Response> => {
-      const answered = (fn: RunnerFunction, caller: string | null) =>
+      const answered = (fn: RunnerFunction, caller: Caller) =>
         answer(fn, { params: context.req.param(), request: context.req.raw, caller, services });
       const admitted = (fn: RunnerFunction) => {
         const caller = fn.scope === "open" ? null : doors.admit(context.env.incoming, fn.scope);
-        return caller instanceof Promise ? caller.then((name) => answered(fn, name)) : answered(fn, caller);
+        return caller instanceof Promise ? caller.then((known) => answered(fn, known)) : answered(fn, caller);
       };
       const fn = load();
       return fn instanceof Promise ? fn.then(admitted) : admitted(fn);

@@ -1,15 +1,20 @@
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import { answerJob } from "../functions/_shared/prefer-wait.ts";
 import getSession from "../functions/v1/jobs/[request_id]/auth/session.get.ts";
 import cancelJob from "../functions/v1/jobs/[request_id]/cancel.post.ts";
+import getChat from "../functions/v1/jobs/[request_id]/chat/history.get.ts";
 import getEvents from "../functions/v1/jobs/[request_id]/events/history.get.ts";
 import postImport from "../functions/v1/jobs/[request_id]/interaction/auth/import.post.ts";
 import getPending from "../functions/v1/jobs/[request_id]/interaction/pending.get.ts";
 import postReply from "../functions/v1/jobs/[request_id]/interaction/reply.post.ts";
+import type { Caller } from "../runtime/function.ts";
 import { type Harness, isAlone, plainPackage, startHarness } from "./harness.ts";
 import { processesOf } from "./marked-processes.ts";
 import { answering, refused401, type Scenario, thread } from "./stand-in.ts";
+
+type Key = NonNullable<Caller>;
 
 let harness: Harness;
 afterEach(() => harness.close());
@@ -29,8 +34,11 @@ const submit = async (runtime_options: object = { execution_mode: "interactive" 
 };
 const params = (id: string) => ({ params: { request_id: id } });
 const session = async (id: string) => (await harness.call(getSession, params(id))).body;
-const answer = (id: string, body: object) =>
-  harness.call(postReply, { ...params(id), body: { mode: "auth", ...body } });
+const run: Key = { name: "ci", scope: "run" };
+const admin: Key = { name: "ops", scope: "admin" };
+/** @param caller none: the server has no keys */
+const answer = (id: string, body: object, caller?: Key) =>
+  harness.call(postReply, { ...params(id), body: { mode: "auth", ...body }, ...(caller && { caller }) });
 const eventsOf = async (id: string) => (await harness.call(getEvents, params(id))).body.events;
 const typesOf = async (id: string) => (await eventsOf(id)).map((event: { type: string }) => event.type);
 
@@ -162,7 +170,15 @@ describe("a waiting job goes on when its agent is logged in", () => {
       "terminal",
     ]);
     const selection = { kind: "auth_method", value: "device_code" };
-    expect(await answer(id, { selection })).toMatchObject({ status: 200, body: { status: "waiting_auth" } });
+    // The login of all jobs: as with credential files, not for whoever may send some.
+    expect(await answer(id, { selection }, run)).toMatchObject({
+      status: 403,
+      body: { code: "FORBIDDEN", detail: expect.stringContaining("scope admin") },
+    });
+    expect(await answer(id, { selection }, admin)).toMatchObject({
+      status: 200,
+      body: { status: "waiting_auth" },
+    });
     await expect.poll(async () => (await session(id)).user_code).toBe("ABCD-12345");
     expect(await session(id)).toMatchObject({
       phase: "challenge_active",
@@ -170,6 +186,22 @@ describe("a waiting job goes on when its agent is logged in", () => {
       auth_url: "https://auth.openai.com/codex/device",
       pending_owner: "waiting_auth.challenge_active",
     });
+    const code = "ABCD-12345";
+    const told = async (caller?: Key) => {
+      const call = { ...params(id), ...(caller && { caller }) };
+      const answers = [getSession, getPending, getEvents, getChat].map((get) => harness.call(get, call));
+      const bodies: unknown[] = (await Promise.all(answers)).map(({ body }) => body);
+      const waits = new Request("http://localhost/v1/jobs", { headers: { prefer: "wait=1" } });
+      const { runs } = harness.services;
+      bodies.unshift(await (await answerJob(waits, runs, { request_id: id }, caller ?? null)).json());
+      return bodies.map((body) => JSON.stringify(body).includes(code));
+    };
+    // Events and chat are for everybody who may read.
+    expect(await told()).toEqual([true, true, true, false, false]);
+    expect(await told(admin)).toEqual([true, true, true, false, false]);
+    expect(await told(run)).toEqual([false, false, false, false, false]);
+    expect(await told({ name: "r", scope: "read" })).toEqual([false, false, false, false, false]);
+    expect((await harness.call(getChat, params(id))).body.events.at(-1).text).toContain("auth/session");
     await writeFile(join(harness.config.npmPrefix, "confirmed"), "");
     expect((await harness.ended(id)).status).toBe("succeeded");
     expect(await typesOf(id)).toContain("auth.challenge.updated");

@@ -1,4 +1,6 @@
 import type { Runs } from "../../lib/runs/index.ts";
+import type { Caller } from "../../runtime/function.ts";
+import { loginFor } from "./login-for.ts";
 
 /** Longest a caller may wait for a job's end in one request, in seconds. */
 const mostSeconds = 600;
@@ -13,6 +15,7 @@ export async function answerJob(
   request: Request,
   runs: Runs,
   accepted: { request_id: string },
+  caller: Caller,
 ): Promise<Response> {
   const wanted = waitSeconds(request.headers.get("prefer"));
   if (wanted === null) return Response.json(accepted);
@@ -20,7 +23,11 @@ export async function answerJob(
   const job = await runs.settled(accepted.request_id, seconds * 1000, request.signal);
   const over = job.status !== "queued" && job.status !== "running";
   return Response.json(
-    { ...accepted, ...job },
+    {
+      ...accepted,
+      ...job,
+      ...(job.pending_auth === undefined ? {} : { pending_auth: loginFor(caller, job.pending_auth) }),
+    },
     {
       status: over ? 200 : 202,
       headers: {

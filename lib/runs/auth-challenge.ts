@@ -36,6 +36,24 @@ export const pendingAuth = z.object({
 });
 export type PendingAuth = z.infer<typeof pendingAuth>;
 
+/** A login without what would let whoever reads it complete it, with an account of their own. */
+export function withoutCode<T extends Pick<PendingAuth, "auth_url" | "user_code">>(login: T): T {
+  return { ...login, auth_url: null, user_code: null };
+}
+
+/** A login as events tell of it: every key that may read sees them. */
+export const loginNews = pendingAuth.extend({
+  auth_url: z
+    .null()
+    .describe("Not told: GET /v1/jobs/{request_id}/auth/session shows it to keys with scope admin."),
+  user_code: z.null().describe("Not told, as `auth_url`."),
+  has_code: z.boolean().describe("The page and the code of a login by device code are there."),
+});
+
+export function newsOf(login: PendingAuth): z.infer<typeof loginNews> {
+  return { ...login, auth_url: null, user_code: null, has_code: login.user_code !== null };
+}
+
 /** A login for which nothing is selected any more, as what was selected came to nothing. */
 export function unselected(auth: PendingAuth, last_error: string): PendingAuth {
   return {

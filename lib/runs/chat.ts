@@ -120,9 +120,11 @@ function saidBy(told: ToldEvent, attempt: number): Said | null {
     case "auth.required":
       return notice(told.data.prompt);
     case "auth.challenge.updated":
-      return told.data.auth_url === null
-        ? null
-        : notice(`Open ${told.data.auth_url} and enter the code ${told.data.user_code ?? ""}.`);
+      return told.data.has_code
+        ? notice(
+            "The page and the code for the login are there. Whoever may begin a login finds them at auth/session of the job.",
+          )
+        : null;
     case "auth.input.accepted":
       return { role: "user", kind: "auth_submission", text: `[${told.data.kind}]` };
     case "auth.completed":

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { pendingAuth } from "./auth-challenge.ts";
+import { loginNews } from "./auth-challenge.ts";
 import { pendingInteraction, replyFile } from "./interaction.ts";
 import { resources, runError, runWarning, usage } from "./record.ts";
 import { runStatus } from "./transitions.ts";
@@ -58,8 +58,8 @@ export const eventData = {
     files: z.array(replyFile),
   }),
   "interaction.auto_decide.timeout": z.object({ interaction_id: z.int() }),
-  "auth.required": pendingAuth,
-  "auth.challenge.updated": pendingAuth,
+  "auth.required": loginNews,
+  "auth.challenge.updated": loginNews,
   "auth.input.accepted": z.object({ auth_session_id: z.string(), kind: z.string() }),
   "auth.completed": z.object({ auth_session_id: z.string(), method: z.string().nullable() }),
   "auth.failed": z.object({ auth_session_id: z.string(), error: z.string() }),

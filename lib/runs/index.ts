@@ -1,4 +1,4 @@
-export { loginMethodName, pendingAuth } from "./auth-challenge.ts";
+export { loginMethodName, pendingAuth, withoutCode } from "./auth-challenge.ts";
 export { chatBubble } from "./chat.ts";
 export type { Log, RunContext, RunSettings } from "./context.ts";
 export { createEventFeeds } from "./event-feed.ts";

@@ -1,5 +1,5 @@
 import { type Agent, credentialsFingerprint, type Installation, loginMethods } from "../agents/index.ts";
-import { howToLogIn, type PendingAuth, takenInput } from "./auth-challenge.ts";
+import { howToLogIn, newsOf, type PendingAuth, takenInput } from "./auth-challenge.ts";
 import type { RunContext } from "./context.ts";
 import { moveOn } from "./move-on.ts";
 import type { RunRecord } from "./record.ts";
@@ -47,7 +47,7 @@ export function credentialsOf(context: RunContext, run: RunRecord): Promise<stri
 
 /** Stores and tells how far the login is that a run waits for. */
 export function tellChallenge(progress: RunProgress, pending_auth: PendingAuth): Promise<void> {
-  return progress.amend({ pending_auth }, { type: "auth.challenge.updated", data: pending_auth });
+  return progress.amend({ pending_auth }, { type: "auth.challenge.updated", data: newsOf(pending_auth) });
 }
 
 /** Takes a run whose agent is logged in now back into the queue. The caller holds the run's lock. */

@@ -1,4 +1,5 @@
 import { parseJson } from "../json.ts";
+import { newsOf } from "./auth-challenge.ts";
 import { runEvent } from "./event-log.ts";
 import { type StateChange, stateChange, type ToldEvent } from "./event-types.ts";
 import type { RunRecord } from "./record.ts";
@@ -18,7 +19,8 @@ export function describeStep(run: RunRecord, from: RunStatus): ToldEvent[] {
 
 function causeOf({ status, trigger, pending, pending_auth, resume, error }: RunRecord): ToldEvent[] {
   if (status === "waiting_user" && pending) return [{ type: "user.input.required", data: pending }];
-  if (status === "waiting_auth" && pending_auth) return [{ type: "auth.required", data: pending_auth }];
+  if (status === "waiting_auth" && pending_auth)
+    return [{ type: "auth.required", data: newsOf(pending_auth) }];
   if (trigger === "interaction.reply.accepted" && resume?.reply) {
     return [{ type: "interaction.reply.accepted", data: resume.reply }];
   }

@@ -47,6 +47,14 @@ export function findKey(keys: readonly ApiKey[], text: string): ApiKey | null {
   return found;
 }
 
+/** Whom a request comes from, as its key says; null: there are no keys, and whoever is let in may do everything. */
+export type Caller = Pick<ApiKey, "name" | "scope"> | null;
+
+/** Whether a caller may do what needs `needed`: for what an endpoint does for some alone. */
+export function isAllowed(caller: Caller, needed: Scope): boolean {
+  return caller === null || mayDo(caller.scope, needed);
+}
+
 /** Whether a key with `scope` may do what needs `needed`. */
 export function mayDo(scope: Scope, needed: Scope): boolean {
   return scopes.indexOf(scope) >= scopes.indexOf(needed);

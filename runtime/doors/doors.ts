@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { RunnerError } from "../../lib/errors.ts";
 import { hostName, isLoopback, loopbackNames } from "./addresses.ts";
-import { type ApiKey, findKey, mayDo, type Scope } from "./api-keys.ts";
+import { type ApiKey, type Caller, findKey, mayDo, type Scope } from "./api-keys.ts";
 import { keyOf } from "./credentials.ts";
 import type { RateLimit } from "./rate-limit.ts";
 
@@ -27,10 +27,10 @@ export type Knock = Pick<IncomingMessage, "headers" | "method"> & {
 export interface Doors {
   /**
    * Lets a request in that may do what needs `scope`: at once, or as a promise where a limit counts.
-   * @returns the name of its key; null where there are no keys
+   * @returns whom it comes from
    * @throws RunnerError HOST_NOT_ALLOWED, ORIGIN_NOT_ALLOWED, UNAUTHORIZED, FORBIDDEN, RATE_LIMITED
    */
-  admit(knock: Knock, scope: Scope): string | null | Promise<string>;
+  admit(knock: Knock, scope: Scope): Caller | Promise<Caller>;
   readonly allowedOrigins: readonly string[];
   /** Who is let in, for the operator; a warning where that may be more than he thinks. */
   describe(): { words: string; isWarning: boolean };
@@ -113,7 +113,8 @@ export function createDoors(options: DoorsOptions): Doors {
           "FORBIDDEN",
           `This needs a key with scope ${scope}; "${key.name}" has ${key.scope}.`,
         );
-      return rateLimit?.take(key.name).then(() => key.name) ?? key.name;
+      const caller = { name: key.name, scope: key.scope };
+      return rateLimit?.take(key.name).then(() => caller) ?? caller;
     },
     describe() {
       const names = keys.map(({ name, scope }) => `${name} (${scope})`).join(", ");

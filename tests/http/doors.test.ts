@@ -78,6 +78,14 @@ describe("with API keys", () => {
     expect(sent.body.sent_by).toBe("run");
   });
 
+  test("a login of the server's own CLI is begun by admin keys alone", async () => {
+    server = await withKeys();
+    const path = "/v1/jobs/01M8DAFQQ69ND302P15Z01539M/interaction/reply";
+    const body = { mode: "auth", selection: { kind: "auth_method", value: "device_code" } };
+    expectProblem(await server.send("POST", path, { body, headers: bearer("run") }), 403, "FORBIDDEN");
+    expectProblem(await server.send("POST", path, { body, headers: bearer("admin") }), 404, "JOB_NOT_FOUND");
+  });
+
   test("a key comes as Bearer, or as the password of Basic under any name", async () => {
     server = await withKeys();
     const ways = [

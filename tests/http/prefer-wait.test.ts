@@ -178,7 +178,7 @@ describe("a caller who says that it waits", () => {
       headers: { prefer: "wait=600" },
       signal: caller.signal,
     });
-    const answering = answerJob(request, server.harness.services.runs, { request_id });
+    const answering = answerJob(request, server.harness.services.runs, { request_id }, null);
     await setImmediate(); // by then it waits
     caller.abort();
     expect((await answering).status).toBe(202);

@@ -66,9 +66,9 @@ export default defineFunction({
   async handler({ body: { client_metadata, ...asked }, request, caller, services }) {
     const job = { ...asked, conversation_mode: client_metadata.conversation_mode };
     const made = await services.runs.submit(job, {
-      sender: caller,
+      sender: caller?.name ?? null,
       idempotencyKey: idempotencyKey(request),
     });
-    return answerJob(request, services.runs, made);
+    return answerJob(request, services.runs, made, caller);
   },
 });

@@ -40,7 +40,7 @@ export default defineFunction({
     "QUEUE_FULL",
     "SHUTTING_DOWN",
   ],
-  async handler({ params, request, services }) {
+  async handler({ params, request, caller, services }) {
     await services.runs.assertAwaitsUpload(params.request_id);
     return services.inTemporaryFolder(async (dir) => {
       const { maxUploadBytes, tempSkillPackageBytes, upload } = services.limits;
@@ -60,7 +60,7 @@ export default defineFunction({
       }
       const archives = { file: part("file")?.path ?? null, skill_package: skillPackage?.path ?? null };
       const made = await services.runs.upload(params.request_id, archives, upload);
-      return await answerJob(request, services.runs, made);
+      return await answerJob(request, services.runs, made, caller);
     });
   },
 });

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { pendingAuth, runStatus } from "../../../../../lib/runs/index.ts";
 import { defineFunction } from "../../../../../runtime/function.ts";
+import { loginFor } from "../../../../_shared/login-for.ts";
 import { requestId } from "../../../../_shared/schemas.ts";
 
 const { phase, auth_method, challenge_kind, available_methods, timeout_sec, source_attempt } =
@@ -10,6 +11,8 @@ const text = z.string().nullable();
 export default defineFunction({
   summary: "How far the login is that a job waits for",
   scope: "read",
+  description:
+    "`auth_url` and `user_code` are shown to keys with scope admin, who may begin such a login; null for others.",
   tags: ["jobs"],
   params: requestId,
   responses: {
@@ -38,5 +41,7 @@ export default defineFunction({
     },
   },
   errors: ["JOB_NOT_FOUND"],
-  handler: ({ params, services }) => services.runs.authSession(params.request_id),
+  async handler({ params, caller, services }) {
+    return loginFor(caller, await services.runs.authSession(params.request_id));
+  },
 });

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { RunnerError } from "../../../../../lib/errors.ts";
 import { loginMethodName } from "../../../../../lib/runs/index.ts";
-import { defineFunction } from "../../../../../runtime/function.ts";
+import { type Caller, defineFunction, isAllowed } from "../../../../../runtime/function.ts";
 import { replyAccepted, replyKey, requestId } from "../../../../_shared/schemas.ts";
 
 const body = z.strictObject({
@@ -24,7 +24,7 @@ export default defineFunction({
   summary: "Answer what a job waits for",
   scope: "run",
   description:
-    "Mode `interaction` answers its question. Mode `auth` selects a way to log its agent in, or hands in a key. The job goes back into the queue, past its bound.",
+    "Mode `interaction` answers its question. Mode `auth` selects a way to log its agent in, or hands in a key. The job goes back into the queue, past its bound. To select `device_code` needs a key with scope admin: it replaces the login of all jobs.",
   tags: ["jobs"],
   params: requestId,
   body,
@@ -38,10 +38,12 @@ export default defineFunction({
     "REPLY_INVALID",
     "SHUTTING_DOWN",
   ],
-  async handler({ params: { request_id }, body: reply, services }) {
+  async handler({ params: { request_id }, body: reply, caller, services }) {
     const { mode, interaction_id, response, idempotency_key } = reply;
     if (mode === "auth") {
-      const status = await services.runs.answerLogin(request_id, loginAnswer(reply));
+      const answer = loginAnswer(reply);
+      if ("selection" in answer && answer.selection.value === "device_code") assertMayLogIn(caller);
+      const status = await services.runs.answerLogin(request_id, answer);
       return { request_id, status, accepted: true, mode };
     }
     if (interaction_id === undefined) throw missing("/interaction_id");
@@ -51,6 +53,15 @@ export default defineFunction({
     return { request_id, status: "queued", accepted: true, mode };
   },
 });
+
+/** As for credential files: the CLI's own login is that of every job. */
+function assertMayLogIn(caller: Caller): void {
+  if (isAllowed(caller, "admin")) return;
+  throw new RunnerError(
+    "FORBIDDEN",
+    `A login by device code is for all jobs, and needs a key with scope admin; "${caller?.name}" has ${caller?.scope}. Send a key for this job alone (submission api_key), or ask who has an admin key.`,
+  );
+}
 
 function loginAnswer({ auth_session_id, selection, submission }: z.output<typeof body>) {
   if (selection !== undefined && submission === undefined) return { selection };
