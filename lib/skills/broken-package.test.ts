@@ -7,6 +7,9 @@ import { createSkillRegistry } from "./registry.ts";
 const badManifest = (manifest: Record<string, unknown>) => packageFiles("demo", {}, manifest);
 const badOutput = (schema: unknown) => packageFiles("demo", { "assets/output.schema.json": schema });
 const property = (schema: object) => ({ type: "object", properties: { x: schema } });
+/** Compiling it takes some ten seconds. */
+const anyOfAnyOf = (depth: number): object =>
+  depth === 0 ? { minLength: 1 } : { anyOf: [anyOfAnyOf(depth - 1), anyOfAnyOf(depth - 1)] };
 
 describe("a broken package", () => {
   it.each<[what: string, files: Record<string, unknown>, pointer: string]>([
@@ -53,6 +56,11 @@ describe("a broken package", () => {
       "assets/runner.json#/entrypoint/prompts/common",
     ],
     ["no output schema", badOutput(undefined), "assets/output.schema.json"],
+    [
+      "a schema that takes for ever to prepare",
+      badOutput(property(anyOfAnyOf(15))),
+      "assets/output.schema.json#",
+    ],
     ["an array schema", badOutput({ type: "array" }), "assets/output.schema.json#/type"],
     ["a boolean schema", badOutput(true), "assets/output.schema.json#/type"],
     [

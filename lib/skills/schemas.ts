@@ -1,11 +1,11 @@
 import { posix } from "node:path";
-import type { Ajv2020 } from "ajv/dist/2020.js";
 import type { Issue } from "../errors.ts";
 import { isJsonObject, jsonPointer } from "../json.ts";
+import { OutOfTime } from "../time-limit.ts";
 import { isArtifactKind } from "./artifact-fields.ts";
 import { declaredProperties } from "./declared-properties.ts";
 import { explainErrors } from "./schema-errors.ts";
-import { createAjv } from "./schema-validator.ts";
+import { createAjv, createSchemaLimits, tooLarge } from "./schema-validator.ts";
 import {
   type Findings,
   type JsonSchema,
@@ -41,7 +41,7 @@ export interface SchemaReader {
 
 /** One reader serves many packages: preparing JSON Schema's own rules takes longer than checking a schema by them. */
 export function createSchemaReader(): SchemaReader {
-  const ajv = createAjv({ checksSchemas: true });
+  const compileIssues = createCompileCheck();
   return {
     async read(manifest, files, readJson, findings) {
       const schemas: SkillSchemas = {};
@@ -50,7 +50,7 @@ export function createSchemaReader(): SchemaReader {
         if (path === null) continue;
         const data = await readJson(path);
         if (data === undefined) continue;
-        const issues = schemaIssues(ajv, key, data);
+        const issues = schemaIssues(compileIssues, key, data);
         findings.errors.push(...issues.map((issue) => ({ ...issue, pointer: `${path}#${issue.pointer}` })));
         if (isJsonObject(data)) schemas[key] = data;
       }
@@ -79,7 +79,35 @@ function locate(
   return null;
 }
 
-function schemaIssues(ajv: Ajv2020, key: SchemaKey, schema: unknown): Issue[] {
+/** Says why a schema cannot be compiled. */
+function createCompileCheck(): (schema: JsonSchema) => Issue[] {
+  const { compile: within } = createSchemaLimits();
+  let ajv = createAjv({ checksSchemas: true });
+  return (schema) => {
+    // Older packages declare another draft; all are read as 2020-12.
+    const { $schema: _, ...undeclared } = schema;
+    try {
+      return within(() => {
+        if (ajv.validateSchema(undeclared) !== true) return explainErrors(ajv.errors);
+        ajv.compile(undeclared);
+        return [];
+      });
+    } catch (error) {
+      // It was ended in the middle of its work.
+      if (error instanceof OutOfTime) ajv = createAjv({ checksSchemas: true });
+      const message = error instanceof Error ? error.message : "cannot be compiled";
+      return [{ pointer: "", message: error instanceof OutOfTime ? tooLarge : message }];
+    } finally {
+      ajv.removeSchema(undeclared);
+    }
+  };
+}
+
+function schemaIssues(
+  compileIssues: (schema: JsonSchema) => Issue[],
+  key: SchemaKey,
+  schema: unknown,
+): Issue[] {
   if (!isJsonObject(schema) || schema.type !== "object") {
     return [{ pointer: "/type", message: 'must be "object" at the top level' }];
   }
@@ -90,21 +118,7 @@ function schemaIssues(ajv: Ajv2020, key: SchemaKey, schema: unknown): Issue[] {
       message,
     })),
   );
-  return [...compileIssues(ajv, schema), ...extensions];
-}
-
-function compileIssues(ajv: Ajv2020, schema: JsonSchema): Issue[] {
-  // Older packages declare another draft; all are read as 2020-12.
-  const { $schema: _, ...undeclared } = schema;
-  try {
-    if (ajv.validateSchema(undeclared) !== true) return explainErrors(ajv.errors);
-    ajv.compile(undeclared);
-    return [];
-  } catch (error) {
-    return [{ pointer: "", message: error instanceof Error ? error.message : "cannot be compiled" }];
-  } finally {
-    ajv.removeSchema(undeclared);
-  }
+  return [...compileIssues(schema), ...extensions];
 }
 
 function keywordIssues(key: SchemaKey, property: JsonSchema): [keyword: string, message: string][] {

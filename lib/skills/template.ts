@@ -1,6 +1,6 @@
-import { runInNewContext } from "node:vm";
 import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
 import { RunnerError } from "../errors.ts";
+import { createTimeLimit } from "../time-limit.ts";
 
 const timeoutMs = 500;
 const maxRange = 10_000;
@@ -13,13 +13,8 @@ export function renderTemplate(template: string, variables: Readonly<Record<stri
     for (const [name, value] of Object.entries({ ...constants, ...variables, range })) {
       environment.set(name, value);
     }
-    // A template with nested loops must not hold the server: only vm can end code that runs on this thread.
-    const rendered: unknown = runInNewContext(
-      "render()",
-      { render: () => String(new Interpreter(environment).run(program).value) },
-      { timeout: timeoutMs },
-    );
-    return String(rendered);
+    // A template with nested loops must not hold the server.
+    return createTimeLimit(timeoutMs)(() => String(new Interpreter(environment).run(program).value));
   } catch (error) {
     throw new RunnerError(
       "SKILL_INVALID",
@@ -53,12 +48,5 @@ function range(first: number, end?: number, step = 1): number[] {
 }
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error || isErrorLike(error) ? error.message : String(error);
-}
-
-// Errors out of a vm context are not instances of this realm's Error.
-function isErrorLike(error: unknown): error is { message: string } {
-  return (
-    typeof error === "object" && error !== null && "message" in error && typeof error.message === "string"
-  );
+  return error instanceof Error ? error.message : String(error);
 }

@@ -35,6 +35,32 @@ describe("createSchemaValidator", () => {
     expect(validate(value)).toEqual([{ pointer, message }]);
   });
 
+  it.each([
+    ["a pattern", { type: "string", pattern: "^(\\w+\\s?)+$" }, `${"a".repeat(60)}!`],
+    ["unique items", { type: "array", uniqueItems: true }, Array.from({ length: 200_000 }, (_, n) => n)],
+    [
+      "a schema that calls itself",
+      {
+        $defs: {
+          t: { anyOf: [{ $ref: "#/$defs/u" }, { $ref: "#/$defs/u" }] },
+          u: { not: { properties: { a: { $ref: "#/$defs/t" } }, required: ["a"] } },
+        },
+        $ref: "#/$defs/t",
+      },
+      Array.from({ length: 60 }).reduce<unknown>((a) => ({ a }), {}),
+    ],
+  ])("gives up soon on %s that would take for ever", (_what, schema, value) => {
+    const began = performance.now();
+    expect(createSchemaValidator(schema)(value)).toEqual([
+      {
+        pointer: "",
+        message:
+          "cannot be checked by the schema within 1 s: make the value smaller, or the schema's patterns simpler",
+      },
+    ]);
+    expect(performance.now() - began).toBeLessThan(5_000);
+  });
+
   it("keeps what it says short enough for a prompt", () => {
     expect(validate({ list: Array.from({ length: 1000 }, () => 0) }).length).toBeLessThanOrEqual(50);
   });

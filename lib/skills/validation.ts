@@ -2,7 +2,7 @@ import type { Issue } from "../errors.ts";
 import { isJsonObject } from "../json.ts";
 import { requiredNames } from "./declared-properties.ts";
 import { filePathIssues, splitInputs } from "./inputs.ts";
-import { createSchemaValidator, type SchemaValidator } from "./schema-validator.ts";
+import { createSchemaLimits, createSchemaValidator, type SchemaValidator } from "./schema-validator.ts";
 import type { JsonSchema, SchemaKey, Skill } from "./skill.ts";
 
 /** Checks data by a skill's schemas. What a skill has no schema for is not checked. */
@@ -15,6 +15,7 @@ export interface SkillValidators {
 
 /** Compiles each schema when it is first used, and keeps it as long as its `Skill` is kept. */
 export function createValidators(): SkillValidators {
+  const limits = createSchemaLimits();
   const compiled = new WeakMap<Skill, Partial<Record<SchemaKey, SchemaValidator>>>();
   const check = (
     skill: Skill,
@@ -26,7 +27,7 @@ export function createValidators(): SkillValidators {
     if (schema === undefined) return [];
     const validators = compiled.get(skill) ?? {};
     compiled.set(skill, validators);
-    const validate = validators[key] ?? createSchemaValidator(prepare(schema));
+    const validate = validators[key] ?? createSchemaValidator(prepare(schema), limits);
     validators[key] = validate;
     return validate(value);
   };
