@@ -26,10 +26,36 @@ describe("finding the JSON object in an answer", () => {
     expect(extractJson(text)).toBeNull();
   });
 
-  test("hostile sizes end soon", () => {
-    const started = performance.now();
-    extractJson("{".repeat(200_000));
-    extractJson('{"a":'.repeat(50_000));
-    expect(performance.now() - started).toBeLessThan(5_000);
+  test("a fence of more than three, with white space behind it", () => {
+    expect(extractJson('So:\n````json \n  {"a": 1}\n````\n')?.value).toEqual({ a: 1 });
+  });
+
+  // What a skill's result file may be at most, and what mending is tried on.
+  const sizes = [16 * 1024 * 1024, 1_000_000];
+  test.each([
+    ["", "", "```\n"],
+    ["", "```", "\n"],
+    ["x", "```", "\n"],
+    ["", "```", " "],
+    ["", "```", "a"],
+    ["", "", "`"],
+    ["", "", "{"],
+    ["", "", "{}"],
+    ["", "", "{x}"],
+    ["", "", "{]}"],
+    ["", "{", '"'],
+    ["", '{"a', '" '],
+    ["", "{a:[", "1 "],
+    ["", "{a:", "``` "],
+    ["", "", '{"a":'],
+    ["", "", "[{"],
+    ["", '{"a":[1', ",1"],
+  ])("an answer of %j%j and no end of %j is read soon", (end, begin, part) => {
+    for (const size of sizes) {
+      const text = begin + part.repeat(size / part.length) + end;
+      const began = performance.now();
+      extractJson(text);
+      expect(performance.now() - began).toBeLessThan(4_000);
+    }
   });
 });
