@@ -125,3 +125,16 @@ test("a manifest that is too large, or cannot be read, is told of and not read",
   await chmod(path, 0);
   expect((await collect()).issues).toEqual(told);
 });
+
+test("a manifest that names what is not there, or too much, gives no more issues than fit a prompt", async () => {
+  const path = join(paths.artifacts, "all.json");
+  const naming = async (count: number) => {
+    const entries = Array.from({ length: count }, (_, n) => [n, `artifacts/${n}`]);
+    await writeFile(path, JSON.stringify(Object.fromEntries(entries)));
+    return (await collectArtifacts(paths, [manifest], { all: "artifacts/all.json" })).issues;
+  };
+  expect(await naming(100)).toHaveLength(50);
+  expect(await naming(10_001)).toEqual([
+    { pointer: "/all", message: "artifacts/all.json must not name more than 10000 files" },
+  ]);
+});

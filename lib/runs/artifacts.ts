@@ -24,6 +24,8 @@ export interface CollectedArtifacts {
 }
 
 const maxFiles = 10_000;
+/** Enough to mend an answer by, and no more than fits a prompt. */
+const maxIssues = 50;
 
 /**
  * Finds the file behind every artifact field, and everything else the agent left in `artifacts/`. To be called when no
@@ -60,7 +62,8 @@ export async function collectArtifacts(
   for (const path of await filesBelow(paths.artifacts, "artifacts")) {
     if (!found.has(path)) await take(path, null, "");
   }
-  return { artifacts: [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1)), data, issues };
+  const artifacts = [...found.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  return { artifacts, data, issues: issues.slice(0, maxIssues) };
 }
 
 async function takeManifest(
@@ -82,6 +85,10 @@ async function takeManifest(
   const entries = parseManifest(text);
   if (entries === null) {
     issues.push({ pointer, message: `${manifest} must be a flat JSON object of label: path` });
+    return;
+  }
+  if (entries.length > maxFiles) {
+    issues.push({ pointer, message: `${manifest} must not name more than ${maxFiles} files` });
     return;
   }
   for (const [label, path] of entries) await take(path, field.role, jsonPointer([field.name, label]));

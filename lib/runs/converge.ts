@@ -107,12 +107,15 @@ function namedCleanly(found: readonly Artifact[], cleaner: Cleaner) {
   return { artifacts, unnamed: found.length - artifacts.length };
 }
 
+/** Most files of that name that are looked into: each can take half a second. */
+const maxResultFiles = 10;
+
 /** The file a skill may leave its answer in, anywhere in the workspace. */
 async function resultFile(paths: RunPaths, name: string, cleaner: Cleaner) {
   const candidates = (await filesBelow(paths.workspace, "")).filter(
     (path) => basename(path) === name && !path.includes("/."),
   );
-  for (const candidate of candidates) {
+  for (const candidate of candidates.slice(0, maxResultFiles)) {
     const text = await readAnswerFile(join(paths.workspace, candidate));
     const found = text === null ? null : read(text, cleaner);
     if (found) return { ...found, path: cleaner.text(candidate.slice(1)) };
