@@ -18,6 +18,7 @@ import {
 } from "../lib/agents/index.ts";
 import { type RecordStore, replaceFile } from "../lib/storage/index.ts";
 import type { Config } from "./config.ts";
+import { recordFilesOf } from "./record-files.ts";
 
 /**
  * Every agent of this server: the built-in ones, and those the operator's file defines.
@@ -105,10 +106,4 @@ export function createEngineParts({ config, agents, environment, records, recall
     clean,
   });
   return { engines, manager, jail, clean };
-}
-
-/** The files of a database that lies elsewhere: SQLite keeps two beside its own (https://sqlite.org/wal.html). */
-function recordFilesOf(storage: Config["storage"]): string[] {
-  if (storage.kind !== "sqlite" || storage.path === null) return [];
-  return ["", "-wal", "-shm"].map((ending) => `${storage.path}${ending}`);
 }

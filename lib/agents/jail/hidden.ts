@@ -47,6 +47,21 @@ export const foreignFolderVariables: readonly string[] = [
   "XDG_RUNTIME_DIR",
 ];
 
+/**
+ * Variables that name a file with keys of the server's own: to its storage (libpq-envars, the AWS SDK's reference of settings),
+ * and to npm's registry.
+ */
+export const keyFileVariables: readonly string[] = [
+  "AWS_CONFIG_FILE",
+  "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+  "AWS_SHARED_CREDENTIALS_FILE",
+  "AWS_WEB_IDENTITY_TOKEN_FILE",
+  "NPM_CONFIG_USERCONFIG",
+  "PGPASSFILE",
+  "PGSERVICEFILE",
+  "PGSSLKEY",
+];
+
 /** Files that an agent of root could read. They lie among others that programs need. */
 export const foreignFiles: readonly string[] = [
   "/etc/shadow",

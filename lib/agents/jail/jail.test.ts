@@ -19,6 +19,7 @@ import { codex } from "../codex/index.ts";
 import { gemini } from "../gemini/index.ts";
 import { opencode } from "../opencode/index.ts";
 import { qwen } from "../qwen/index.ts";
+import { keyFileVariables } from "./hidden.ts";
 import { bubblewrapWorks, machineIn, makeVisibleFolder, put } from "./jail.test-support.ts";
 
 let folder: string;
@@ -207,6 +208,35 @@ describe.skipIf(!bubblewrapWorks("lib/agents/jail/jail.test.ts"))("in the jail",
       "home-of-old",
     ]);
     expect(readFileSync(join(run.workspace, "kept"), "utf8")).toBe("x\n");
+  });
+
+  test("key files of the server's own are out of reach, but for an agent that is given one", async () => {
+    const files = keyFileVariables.map(
+      (name) => [name, put(inVisible(`${name}/key`), `of ${name};`)] as const,
+    );
+    const { inside } = machineIn(folder, Object.fromEntries(files));
+    const look = files.map(([, path]) => `cat '${path}' 2>&1`).join("; ");
+    const told = await inside(codex, look);
+    expect(told.match(/No such file/g)).toHaveLength(keyFileVariables.length);
+    expect(told).not.toContain(";");
+    const given = { ...codex, environment: [...codex.environment, "AWS_CONFIG_FILE"] };
+    expect((await inside(given, look)).match(/of \w+;/g)).toEqual(["of AWS_CONFIG_FILE;"]);
+  });
+
+  test("npm's settings for the prefix are not there, and what lies beside them is", async () => {
+    const { inside, at } = machineIn(folder);
+    put(at("data/npm/etc/npmrc"), "//registry.example/:_authToken=secret");
+    put(at("data/npm/etc/other"), "other");
+    put(at("data/npm/bin/a-cli"), "cli");
+    const told = await inside(
+      codex,
+      `cat '${at("data/npm/bin/a-cli")}' '${at("data/npm/etc/other")}' '${at("data/npm/etc/npmrc")}'`,
+    );
+    expect(told).toMatch(/^cliother/);
+    expect(told).toMatch(/npmrc: No such file/);
+    const elsewhere = machineIn(folder, {}, { npmPrefix: inVisible("prefix") });
+    put(inVisible("prefix/etc/npmrc"), "secret");
+    expect(await elsewhere.inside(codex, `cat '${inVisible("prefix/etc/npmrc")}'`)).toMatch(/No such file/);
   });
 
   test("a link from the data to another disk leads to nothing that others have there", async () => {

@@ -103,6 +103,23 @@ test("what lies beside a folder of programs in HOME is there with it, and nothin
   expect(of("home/lib")).toBeUndefined();
 });
 
+test("of ~/.local, the programs and their libraries are there, and not what other programs keep in share", () => {
+  put("home/.local/bin/uv");
+  put("home/.local/lib/python3.12/site.py");
+  put("home/.local/share/keyrings/login.keyring");
+  put("home/.local/share/uv/credentials/credentials.toml");
+  put("home/.local/share/uv/tools/ruff/bin/ruff");
+  symlinkSync(join(folder, "home"), join(folder, "link"));
+  for (const name of ["home", "link"]) {
+    const { of, mounts } = layOut({ PATH: `${join(folder, name, ".local/bin")}:/usr/bin` });
+    expect(of("home/.local/bin")).toMatchObject({ as: "readable" });
+    expect(of("home/.local/lib")).toMatchObject({ as: "readable" });
+    expect(of("home/.local/share/uv/tools")).toMatchObject({ as: "readable" });
+    const sharing = mounts.filter((mount) => mount.at.endsWith("/.local/share"));
+    expect([name, sharing]).toEqual([name, []]);
+  }
+});
+
 test("whatever of the server's cannot be hidden is told", () => {
   const host = { environment: {}, agents: [], npmPrefix: "/n", serverFiles: [] };
   const told = (...serverFolders: string[]) => whyNotHidden({ ...host, serverFolders });

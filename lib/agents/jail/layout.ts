@@ -5,7 +5,7 @@ import { homeOf, isSystemFolder, isWithin, kindOf, realPathOf } from "./hidden.t
 import type { Environment, JailedAgent, JailedRun, JailHost } from "./host.ts";
 import { clearWays, makeFolder, makeFolderWithin } from "./own-folders.ts";
 import { filesOf, type OwnPlace, ownPlaceOf, programsOf } from "./places.ts";
-import { veilsOf } from "./veils.ts";
+import { npmSettingsVeil, veilsOf } from "./veils.ts";
 import { wayTo } from "./ways.ts";
 
 /** Variables that name a folder which all runs have in common outside of a jail; in it, each run has its own. */
@@ -76,6 +76,7 @@ export function layOutJail(host: JailHost, agent: JailedAgent, executable: strin
       ...masked.map((at): Mount => ({ at, as: "masked" })),
     ].filter(isNeeded),
     ...remains,
+    ...npmSettingsVeil(host),
     ...inPlace.map(({ mount }) => mount),
   ];
   const all = [...mounts, ...waysTo([...inPlace, ...places], mounts)];

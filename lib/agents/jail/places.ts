@@ -24,9 +24,13 @@ export function programsOf({ environment, npmPrefix }: JailHost, executable: str
 
 /** What lies beside a folder of programs and belongs to them: libraries, and what Conda, Homebrew and Python's venv link to. */
 function besides(bin: string, home: string): string[] {
-  const root = dirname(bin);
-  if (basename(bin) !== "bin" || root === home) return [];
-  return ["lib", "lib64", "libexec", "share", "Cellar", "opt", "pyvenv.cfg"].map((name) => join(root, name));
+  const [root, realHome] = [realPathOf(dirname(bin)), realPathOf(home)];
+  if (basename(bin) !== "bin" || root === realHome) return [];
+  // There, `share` is where all programs keep their data and keys (XDG_DATA_HOME): `programFolders` names what is not that.
+  const shared = root === join(realHome, ".local") ? [] : ["share"];
+  return ["lib", "lib64", "libexec", ...shared, "Cellar", "opt", "pyvenv.cfg"].map((name) =>
+    join(dirname(bin), name),
+  );
 }
 
 /** Files that the agent reads: what its own variables name, certificates, and whom to ask for addresses. */

@@ -9,6 +9,7 @@ import {
   foreignFolderVariables,
   isSystemFolder,
   isWithin,
+  keyFileVariables,
   kindOf,
   realPathOf,
   socketVariables,
@@ -62,6 +63,16 @@ export function veilsOf(host: JailHost, { agent, programs, owned }: Seen): Veils
   };
 }
 
+/**
+ * Hides npm's own settings for the prefix (npmrc(5), "global config file"), which may hold tokens, in a folder that is shown for
+ * its programs. What else lies beside them is seen again.
+ */
+export function npmSettingsVeil({ npmPrefix }: JailHost): Mount[] {
+  const folder = realPathOf(join(npmPrefix, "etc"));
+  if (kindOf(folder) !== "folder") return [];
+  return [{ at: folder, as: "hidden" }, ...contentOf(folder, new Set([join(folder, "npmrc")]))];
+}
+
 /** Why not all that must be hidden can be, or null. */
 export function whyNotHidden({ serverFolders, serverFiles }: JailHost): string | null {
   const folder = serverFolders.find((place) => isSystemFolder(realPathOf(place)));
@@ -99,6 +110,7 @@ function hiddenFilesOf({ environment, agents, serverFiles }: JailHost): string[]
     ...agents.flatMap((agent) => agent.credentialFiles.map((file) => pathOf(agent, file, environment))),
     // Such as the key file of a cloud account, which is one agent's alone.
     ...agents.flatMap((agent) => filesNamedBy(agent.environment, environment)),
+    ...filesNamedBy(keyFileVariables, environment),
     ...socketsIn(environment),
   ];
   return [...new Set(named.map(realPathOf))].filter((path) => kindOf(path) !== "folder");
