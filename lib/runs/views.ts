@@ -1,6 +1,7 @@
-import { readdir, stat } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { type RunPaths, repliesFolder, turnPaths } from "./paths.ts";
+import { entriesOf } from "./steady-folder.ts";
 import { readTail } from "./tail.ts";
 
 /** Most of each log that one answer carries, in bytes. */
@@ -50,17 +51,16 @@ const maxEntries = 5_000;
 export async function listWorkspace(paths: RunPaths): Promise<{ entries: FileEntry[]; truncated: boolean }> {
   const entries: FileEntry[] = [];
   const walk = async (folder: string, prefix: string, depth: number): Promise<void> => {
-    const found = await readdir(folder, { withFileTypes: true }).catch(() => []);
-    for (const item of found.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      if (item.name === repliesFolder) continue;
+    // One more than there is room for may be the one that is not shown.
+    for (const { name, isFolder, bytes } of (await entriesOf(folder, maxEntries + 1)) ?? []) {
+      if (name === repliesFolder) continue;
       if (entries.length >= maxEntries) return;
-      const path = prefix === "" ? item.name : `${prefix}/${item.name}`;
-      const isDir = item.isDirectory();
-      const bytes = item.isFile() ? (await stat(join(folder, item.name))).size : null;
-      entries.push({ path, name: item.name, is_dir: isDir, depth, bytes });
-      if (isDir) await walk(join(folder, item.name), path, depth + 1);
+      const path = prefix === "" ? name : `${prefix}/${name}`;
+      entries.push({ path, name, is_dir: isFolder, depth, bytes });
+      if (isFolder) await walk(join(folder, name), path, depth + 1);
     }
   };
-  await walk(paths.workspace, "", 0);
+  const workspace = await realpath(paths.workspace).catch(() => null);
+  if (workspace !== null) await walk(workspace, "", 0);
   return { entries, truncated: entries.length >= maxEntries };
 }
