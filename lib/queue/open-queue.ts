@@ -1,4 +1,5 @@
 import { Redis } from "ioredis";
+import { enterDatabase } from "../redis-url.ts";
 import { createJobQueue } from "./job-queue.ts";
 import { createLiveLog } from "./live-log.ts";
 import type { OpenQueue, QueueOptions } from "./open.ts";
@@ -33,16 +34,19 @@ export async function connectQueue({
     client.on("error", (error: unknown) => {
       lost = error;
     });
-  try {
-    await Promise.all([redis.connect(), subscriber.connect()]);
-  } catch (error) {
+  const refused = (verdict: string, reason: unknown) => {
     for (const client of [redis, subscriber]) client.disconnect();
-    const reason = lost ?? error;
-    throw new Error(
-      `The storage of the job queue (SKILL_RUNNER_QUEUE_URL) does not answer: ${reason instanceof Error ? reason.message : String(reason)}`,
-      { cause: error },
-    );
-  }
+    const words = reason instanceof Error ? reason.message : String(reason);
+    return new Error(`The storage of the job queue (SKILL_RUNNER_QUEUE_URL) ${verdict}: ${words}`, {
+      cause: reason,
+    });
+  };
+  await Promise.all([redis.connect(), subscriber.connect()]).catch((error: unknown) => {
+    throw refused("does not answer", lost ?? error);
+  });
+  await enterDatabase(redis).catch((error: unknown) => {
+    throw refused("cannot be used", error);
+  });
   // In braces, so that a cluster keeps all of it in one slot.
   const base = `{${prefix}}:queue`;
   const queue = createJobQueue({ redis, subscriber, prefix: base, node, engines, limits, leaseMs, log });

@@ -29,14 +29,15 @@ export async function openStorage(
   dataDir: string,
   { evenInPart = false } = {},
 ): Promise<OpenStorage> {
-  const driver = await driverFor(place, dataDir);
+  let driver: RecordDriver | undefined;
   try {
+    driver = await driverFor(place, dataDir);
     const advice = (await driver.open?.()) ?? [];
     const records = createRecordStore(driver);
     if (!evenInPart && (await records.read(copyMark)) !== null) throw new Error(inPart);
     return { records, isShared: isShared(place), advice };
   } catch (error) {
-    await driver.dispose?.();
+    await driver?.dispose?.();
     const reason = error instanceof Error ? error.message || error.name : String(error);
     throw new Error(`The storage (${place.kind}) cannot be used: ${reason}`, {
       cause: error,

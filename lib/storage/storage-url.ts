@@ -1,4 +1,5 @@
 import { isAbsolute } from "node:path";
+import { checkCredentials } from "../credentials-in-url.ts";
 import { readRedisUrl } from "../redis-url.ts";
 
 /** Where records lie, as a URL said it. */
@@ -30,11 +31,12 @@ export function parseStorageUrl(text: string): StoragePlace {
       return { kind: "memory" };
     case "postgres":
     case "postgresql":
-      if (!URL.canParse(text)) throw new Error(`a ${scheme} URL that cannot be read; use ${storageForms}`);
+      checkCredentials(parsed(scheme, text));
       return { kind: "postgres", url: text };
     case "redis":
     case "rediss":
-      return redisPlace(text);
+      parsed(scheme, text);
+      return { kind: "redis", ...readRedisUrl(text) };
     case "s3":
       return s3Place(text);
     default:
@@ -58,16 +60,17 @@ function pathOrNull(scheme: string, path: string): string | null {
 
 const name = /^[\w.-]{1,100}$/;
 
-function redisPlace(text: string): StoragePlace {
-  if (!URL.canParse(text)) throw new Error(`a redis URL that cannot be read; use ${storageForms}`);
-  return { kind: "redis", ...readRedisUrl(text) };
+function parsed(scheme: string, text: string): URL {
+  if (URL.canParse(text)) return new URL(text);
+  throw new Error(
+    `a ${scheme} URL that cannot be read; a user and a password in it are percent-encoded (%2F for /, %40 for @). Use ${storageForms}`,
+  );
 }
 
 const s3Parameters = new Set(["endpoint", "region"]);
 
 function s3Place(text: string): StoragePlace {
-  if (!URL.canParse(text)) throw new Error(`an s3 URL that cannot be read; use ${storageForms}`);
-  const { host, pathname, searchParams, username, password } = new URL(text);
+  const { host, pathname, searchParams, username, password } = parsed("s3", text);
   if (username !== "" || password !== "")
     throw new Error("an s3 URL holds no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
   for (const key of searchParams.keys())

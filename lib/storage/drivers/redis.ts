@@ -1,4 +1,5 @@
 import { Redis } from "ioredis";
+import { enterDatabase } from "../../redis-url.ts";
 import type { RecordDriver } from "../record-driver.ts";
 import { changeScript, childrenScript, clearScript } from "./redis-scripts.ts";
 
@@ -50,6 +51,7 @@ export function redisDriver({ url, prefix }: RedisOptions): RecordDriver {
       await client.connect().catch((error: unknown) => {
         throw lost ?? error;
       });
+      await enterDatabase(client);
       return adviceFor(client);
     },
     isPassing,
