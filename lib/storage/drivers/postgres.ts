@@ -8,11 +8,12 @@ const connections = 8;
 
 /**
  * Records in PostgreSQL 12 or newer.
- * @param url as libpq takes it (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS)
+ * @param url as libpq takes it (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS), but for
+ *   sslmode=allow and prefer, which do not fall back to a connection without TLS; pg's sslmode=no-verify is known, too
  */
 export function postgresDriver({ url }: { url: string }): RecordDriver {
   const pool = new pg.Pool({
-    connectionString: url,
+    connectionString: withModesOfLibpq(url),
     max: connections,
     connectionTimeoutMillis: connectTimeoutMs,
     query_timeout: statementTimeoutMs,
@@ -76,6 +77,14 @@ export function postgresDriver({ url }: { url: string }): RecordDriver {
     },
     close: () => pool.end(),
   });
+}
+
+/** Unless it is told to follow libpq, pg 8 checks the certificate with sslmode=require and prefer, too. */
+function withModesOfLibpq(url: string): string {
+  const { searchParams } = new URL(url);
+  const mode = searchParams.get("sslmode");
+  const isSettled = mode === null || mode === "no-verify" || searchParams.has("uselibpqcompat");
+  return isSettled ? url : `${url}&uselibpqcompat=true`;
 }
 
 /**
