@@ -31,11 +31,11 @@ import {
 import { createSkillInstalls, createSkillRegistry, createValidators } from "../lib/skills/index.ts";
 import { openStorage, scopedRecords, syncFiles } from "../lib/storage/index.ts";
 import type { Config } from "./config.ts";
-import { lockDataDir } from "./data-dir-lock.ts";
 import { assertLimitsKnown, createEngineParts, loadAgents } from "./engines.ts";
 import { foreignFolders } from "./foreign-folders.ts";
 import type { Services } from "./function.ts";
 import { nodeIdOf } from "./node-id.ts";
+import { lockPlaces } from "./place-locks.ts";
 
 export interface RunningServices extends Services {
   /** Takes up what the last process left, and starts the timers. Call once. */
@@ -66,7 +66,7 @@ export async function createServices({
   const agents = await loadAgents(config);
   assertLimitsKnown(config, agents);
   await mkdir(config.dataDir, { recursive: true });
-  const unlock = await lockDataDir(config.dataDir, (message) => log.warn({ data: config.dataDir }, message));
+  const unlock = await lockPlaces(config.dataDir, [config.storage], (message) => log.warn({}, message));
   const incoming = join(config.dataDir, "incoming");
   const { records, isShared, advice } = await openStorage(config.storage, config.dataDir).catch(
     async (error: unknown) => {

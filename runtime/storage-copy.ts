@@ -21,7 +21,7 @@ import {
   type RecordStore,
   type StoragePlace,
 } from "../lib/storage/index.ts";
-import { lockDataDir } from "./data-dir-lock.ts";
+import { lockPlaces } from "./place-locks.ts";
 import { recordNames } from "./record-names.ts";
 
 export interface StorageCopy {
@@ -46,15 +46,15 @@ export interface Copied {
 
 /**
  * Copies all that a server keeps from one storage into another, files of jobs included. No server may be at work on either:
- * one in the data directory is noticed, one elsewhere is not. A copy that is cut off leaves a mark, and no server takes that
+ * one on this machine's files is noticed, one elsewhere is not. A copy that is cut off leaves a mark, and no server takes that
  * storage for a whole one.
- * @throws Error when a server is at work in the data directory, a storage does not answer, the second one is not empty, or
+ * @throws Error when a server is at work on these files, a storage does not answer, the second one is not empty, or
  *   it is the first one
  */
 export async function copyStorage(copy: StorageCopy): Promise<Copied> {
   const { from, to, dataDir, overwrite, log } = copy;
   await mkdir(dataDir, { recursive: true });
-  const unlock = await lockDataDir(dataDir, () => undefined);
+  const unlock = await lockPlaces(dataDir, [from, to], () => undefined);
   const open: OpenStorage[] = [];
   try {
     const source = await openStorage(from, dataDir);
