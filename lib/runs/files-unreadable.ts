@@ -3,17 +3,6 @@ import { runFailed } from "./finish.ts";
 import type { RunRecord } from "./record.ts";
 import { FilesUnreadable } from "./run-folders.ts";
 import { openRunProgress, type RunProgress } from "./run-progress.ts";
-import { nullIfGone, RunTaken } from "./run-store.ts";
-
-/** Whether a run is at another step than this record says, or gone. False while the storage does not say. */
-export async function hasMovedOn({ store }: Pick<RunContext, "store">, run: RunRecord): Promise<boolean> {
-  try {
-    const now = await store.get(run.request_id).catch(nullIfGone);
-    return now === null || now.revision !== run.revision;
-  } catch {
-    return false;
-  }
-}
 
 /**
  * Opens a run that is to be ended. Where its files can never be read again, without them.
@@ -24,7 +13,6 @@ export async function openToEnd(context: RunContext, run: RunRecord): Promise<Ru
     return await openRunProgress(context, run);
   } catch (error) {
     if (!(error instanceof FilesUnreadable)) throw error;
-    if (await hasMovedOn(context, run)) throw new RunTaken();
     context.log.error({ err: error, run: run.request_id }, "a run is ended without its files");
     return openRunProgress(context, { ...run, folder: null });
   }

@@ -11,6 +11,7 @@ import { runPaths } from "./paths.ts";
 import { recordOf } from "./record.test-support.ts";
 import type { RunRecord } from "./record.ts";
 import { createRunFolders } from "./run-folders.ts";
+import { openRunProgress } from "./run-progress.ts";
 import { createSharedRunSecrets } from "./run-secrets.ts";
 import { RunTaken } from "./run-store.ts";
 import { createSharedRunStore } from "./shared-run-store.ts";
@@ -74,6 +75,13 @@ test("a job that was canceled at another server, which removed the copy of its f
   await cancelRun(two, run, canceledByCaller());
   await expect(openQueued(one, run, new AbortController().signal)).rejects.toThrow(RunTaken);
   expect((await one.store.get(run.request_id)).status).toBe("canceled");
+});
+
+test("of two servers that change a job at once, the later one is told that it was too late", async () => {
+  const [one, two] = [serverCalled("one"), serverCalled("two")];
+  const run = await queuedAt(two);
+  await cancelRun(two, run, canceledByCaller());
+  await expect(openRunProgress(one, run)).rejects.toThrow(RunTaken);
 });
 
 test("a job that was deleted meanwhile is let go of", async () => {

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { cancelRun } from "./cancel-run.ts";
 import type { RunContext } from "./context.ts";
-import { failWithoutFiles, hasMovedOn } from "./files-unreadable.ts";
+import { failWithoutFiles } from "./files-unreadable.ts";
 import type { RunRecord } from "./record.ts";
 import { FilesUnreadable } from "./run-folders.ts";
 import { openRunProgress, type RunProgress } from "./run-progress.ts";
-import { RunTaken } from "./run-store.ts";
+import { hasMovedOn, RunTaken } from "./run-store.ts";
 import { isLost } from "./stop-reason.ts";
 
 /** Times that a copy is read which is not what was written. */
@@ -38,7 +38,7 @@ export async function openQueued(
       return { progress: await openRunProgress(context, run) };
     } catch (error) {
       if (error instanceof RunTaken) throw error;
-      if (await hasMovedOn(context, run)) throw new RunTaken();
+      if (await hasMovedOn(store, run)) throw new RunTaken();
       if (!accepting()) throw error;
       if (!(error instanceof FilesUnreadable)) {
         tries = 1;

@@ -7,6 +7,8 @@ import { type EventLog, openEventLog, type RawRef } from "./event-log.ts";
 import type { ToldEvent } from "./event-types.ts";
 import type { RunPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
+import { FilesUnreadable } from "./run-folders.ts";
+import { hasMovedOn, RunTaken } from "./run-store.ts";
 import { describeStep } from "./state-change.ts";
 import { assertTransition, isTerminal, type RunStatus } from "./transitions.ts";
 
@@ -73,6 +75,7 @@ interface Step {
 
 export type ProgressParts = Pick<RunContext, "store" | "feeds" | "folders" | "accepting" | "log">;
 
+/** @throws RunTaken when the run is at another step by now; FilesUnreadable */
 export async function openRunProgress(
   { store, feeds, folders, accepting, log }: ProgressParts,
   record: RunRecord,
@@ -84,8 +87,10 @@ export async function openRunProgress(
   // Before the log is looked at: what whoever held the run before tells from now on is not heard.
   const fence = run.revision + 2;
   const disclaim = await feeds.claim(runId, fence);
-  const { paths, release: letGo } = await folders.hold(run).catch((error: unknown) => {
+  const { paths, release: letGo } = await folders.hold(run).catch(async (error: unknown) => {
     disclaim();
+    // The copy that the record names goes when the next step is stored.
+    if (error instanceof FilesUnreadable && (await hasMovedOn(store, record))) throw new RunTaken();
     throw error;
   });
   const release = () => {

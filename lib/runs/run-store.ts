@@ -179,3 +179,13 @@ export function nullIfGone(error: unknown): null {
   if (error instanceof RunnerError && error.code === "JOB_NOT_FOUND") return null;
   throw error;
 }
+
+/** Whether a run is at another step than this record says, or gone. False while the storage does not say. */
+export async function hasMovedOn(store: Pick<RunStore, "get">, run: RunRecord): Promise<boolean> {
+  try {
+    const now = await store.get(run.request_id).catch(nullIfGone);
+    return now === null || now.revision !== run.revision;
+  } catch {
+    return false;
+  }
+}
