@@ -50,7 +50,9 @@ const prompt = readFileSync(0, "utf8");
 const home = dirname(dirname(process.argv[1]));
 const scenario = JSON.parse(readFileSync(join(home, "scenario.json"), "utf8"));
 const marks = join(process.env.TMPDIR ?? "/tmp", "turns");
-const turns = existsSync(marks) ? readFileSync(marks, "utf8").length : 0;
+// A session that goes on has had a turn, also where what is temporary has not come along.
+const earlier = process.argv.includes("resume") ? 1 : 0;
+const turns = existsSync(marks) ? readFileSync(marks, "utf8").length : earlier;
 appendFileSync(marks, "x");
 const seen = { args: process.argv.slice(2), prompt, env: process.env, cwd: process.cwd(), pid: process.pid };
 appendFileSync(join(home, "calls.jsonl"), JSON.stringify(seen) + "\\n");

@@ -53,7 +53,8 @@ export async function attemptTurn(
   progress.note({ turns: progress.run.turns + 1 });
   const { run, paths } = progress;
   const logs = turnPaths(paths, run.turns);
-  mkdirSync(logs.folder, { recursive: true });
+  // The copy of a run's folder that another server made has nothing temporary.
+  for (const folder of [logs.folder, paths.temporary]) mkdirSync(folder, { recursive: true });
   const env = agentEnvironment(agent, {
     server: context.serverEnvironment,
     npmPrefix: context.npmPrefix,

@@ -155,6 +155,12 @@ test("a question is answered at a server that did not ask it", async () => {
   await reaches(one, id, "succeeded");
   expect(await stepsOf(two, id)).toEqual(["running", "waiting_user", "queued", "running", "succeeded"]);
   expect(await stepsOf(one, id)).toEqual(await stepsOf(two, id));
+
+  // Taken by the server that does not carry it out: the other one has its files from there, as they are in the storage.
+  const second = await send(one, { execution_mode: "interactive" });
+  await reaches(one, second, "waiting_user");
+  expect((await one.json("POST", `/v1/jobs/${second}/interaction/reply`, reply)).status).toBe(200);
+  await reaches(one, second, "succeeded");
 });
 
 test("limits hold for all servers together, and urgent jobs come first", async () => {
