@@ -34,9 +34,11 @@ export function createLogTails(live: Pick<LiveLog, "after">) {
   return async (id: string, path: string, isHeld: () => boolean): Promise<void> => {
     for (;;) {
       const { seq } = await endOf(id, path);
-      const lines = await live.after(id, seq, pieceBytes);
-      // A log that begins later than this one ends has nothing to add: the next copy has.
-      if (lines[0]?.seq !== seq + 1 || isHeld()) return;
+      const told = await live.after(id, seq, pieceBytes);
+      // Where lines are missing, as Redis was away for long, the next copy has them and what comes behind.
+      const hole = told.findIndex((line, at) => line.seq !== seq + 1 + at);
+      const lines = hole === -1 ? told : told.slice(0, hole);
+      if (lines.length === 0 || isHeld()) return;
       await mkdir(dirname(path), { recursive: true });
       await appendFile(path, lines.map((line) => `${line.text}\n`).join(""));
       const info = await stat(path);
