@@ -1,6 +1,7 @@
 import type { RunContext } from "./context.ts";
 import type { WrittenLine } from "./event-log.ts";
 import { createEventReader } from "./event-reader.ts";
+import { hasMovedOn } from "./run-store.ts";
 import { isTerminal } from "./transitions.ts";
 
 /** Follows a run's log, from its past into what is still to come. */
@@ -27,20 +28,32 @@ export async function follow(
   after: number,
   signal: AbortSignal,
 ): Promise<Follower> {
+  const { isShared } = store;
   const { events } = await folders.here(await store.get(id));
   const reader = createEventReader(events);
   // Before the file is looked at: what is written from now on is not missed.
   const feed = feeds.join(id, signal);
   let taken = after;
   let over = false;
+  /** The last line that was told here: what comes next is to be of the same log. */
+  let told: string | null = null;
 
   const take = (lines: readonly WrittenLine[]) => {
     const last = lines.at(-1);
     if (last === undefined) return lines;
     taken = last.seq;
+    told = last.text;
     over = last.last;
     return lines;
   };
+
+  /** What was just written here; null when only the file can say whether it goes on from what was told. */
+  function fromFeed(): readonly WrittenLine[] | null {
+    const fresh = feed.linesAfter(taken, pieceBytes);
+    if (told === null || fresh === null || fresh.length === 0 || !isShared) return fresh;
+    const [same] = feed.linesAfter(taken - 1, 1) ?? [];
+    return same?.text === told ? fresh : null;
+  }
 
   async function fromFile(): Promise<readonly WrittenLine[]> {
     for (;;) {
@@ -54,7 +67,7 @@ export async function follow(
     async next(idleMs) {
       while (!over) {
         const { version } = feed;
-        const fresh = feed.linesAfter(taken, pieceBytes);
+        const fresh = fromFeed();
         const last = fresh?.at(-1);
         if (fresh !== null && last !== undefined) {
           reader.skipTo(last);
@@ -64,9 +77,16 @@ export async function follow(
           // Asked before the file is read: a run that has ended by now has told its end by now.
           const run = await store.get(id).catch(() => null);
           const ended = feed.over || isTerminal(run?.status ?? "failed");
-          if (run !== null && store.isShared) {
-            await folders.here(run);
-            await reader.reopen();
+          if (run !== null && isShared) {
+            try {
+              await folders.here(run);
+            } catch (error) {
+              // Its files have just made way for those of its next step: looked at anew.
+              if (await hasMovedOn(store, run)) continue;
+              throw error;
+            }
+            // Another server has told another story since: whoever asks again is told that one.
+            if (!(await reader.reopen())) break;
           }
           const lines = await fromFile();
           if (lines.length > 0) return take(lines);
