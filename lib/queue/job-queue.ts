@@ -83,6 +83,8 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
       connection: redis,
       prefix,
       autorun: false,
+      // It prints to the console what `checkRedis` has said.
+      skipVersionCheck: true,
       lockDuration: leaseMs,
       stalledInterval: Math.max(500, leaseMs / 2),
       maxStalledCount: anyNumber,
@@ -111,9 +113,9 @@ export function createJobQueue(parts: JobQueueParts): JobQueue {
         .map(({ name }) => name);
       if (at !== null) names.push(nameAt(engine, at));
       const found = await Promise.all(
-        names.flatMap((name) => [id, `${id}${anewSuffix}`].map((jobId) => queues.get(name).getJob(jobId))),
+        names.flatMap((name) => [id, `${id}${anewSuffix}`].map((jobId) => queues.holds(name, jobId))),
       );
-      return found.some((job) => job !== undefined);
+      return found.includes(true);
     },
     async hasWork(engine) {
       const counts = await Promise.all(

@@ -14,6 +14,8 @@ export interface QueueSet {
   /** Where a job of this skill waits. */
   nameOf(place: Place, skill: string): string;
   get(name: string): Queue;
+  /** Whether there is a job. What Redis has lost a half of is removed, so that it can be added anew. */
+  holds(name: string, jobId: string): Promise<boolean>;
   /** Says that there may be jobs in the queue of that skill, whatever limits other servers know. */
   mention(skill: string): Promise<void>;
   /** Those of an engine whose jobs any server may take. */
@@ -40,7 +42,12 @@ export function createQueueSet(parts: {
   const get = (name: string): Queue => {
     const known = opened.get(name);
     if (known !== undefined) return known;
-    const queue = new Queue(name, { connection: redis, prefix, skipMetasUpdate: true });
+    const queue = new Queue(name, {
+      connection: redis,
+      prefix,
+      skipMetasUpdate: true,
+      skipVersionCheck: true,
+    });
     queue.on("error", complain);
     opened.set(name, queue);
     return queue;
@@ -59,6 +66,19 @@ export function createQueueSet(parts: {
     nameOf: ({ engine, node }, skill) =>
       node === null ? nameOfShared(engine, limits.skills.has(skill) ? skill : null) : nameAt(engine, node),
     get,
+    async holds(name, jobId) {
+      const queue = get(name);
+      const job = await queue.getJob(jobId);
+      if (job === undefined) return false;
+      const state = await queue.getJobState(jobId);
+      // Of a job in hand, the lock is enough.
+      if (state !== "unknown" || (await redis.exists(queue.toKey(`${jobId}:lock`))) === 1) return true;
+      // Whoever was faster has added it anew, and it is taken: then it stays.
+      return job.remove().then(
+        () => false,
+        () => true,
+      );
+    },
     async mention(skill) {
       if (limits.skills.has(skill)) await redis.sadd(skillsKey, skill);
     },

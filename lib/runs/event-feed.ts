@@ -1,3 +1,4 @@
+import { RunnerError } from "../errors.ts";
 import { isFenceHeld, type LiveLog, type RunChannel } from "../queue/index.ts";
 import type { WrittenLine } from "./event-log.ts";
 import { RunTaken } from "./run-store.ts";
@@ -98,7 +99,9 @@ export function createEventFeeds(others?: OtherFeeds): EventFeeds {
     async claim(runId, fence) {
       if (others === undefined) return () => undefined;
       await others.live.claim(runId, fence).catch((error: unknown) => {
-        throw isFenceHeld(error) ? new RunTaken() : error;
+        if (isFenceHeld(error)) throw new RunTaken();
+        const message = "The job queue does not take this step of the job. Try again in a moment.";
+        throw new RunnerError("STORAGE_FAILED", message, { retryAfterSeconds: 5, cause: error });
       });
       ours.set(runId, (ours.get(runId) ?? 0) + 1);
       return () => {

@@ -44,13 +44,13 @@ export function createQueueAdmission(
   };
 }
 
-/** @throws RunnerError STORAGE_FAILED when Redis does not answer in time */
+/** @throws RunnerError STORAGE_FAILED when Redis does not answer in time, or refuses */
 async function answered<T>(question: Promise<T>): Promise<T> {
-  question.catch(() => undefined);
-  const late = async () => {
-    await sleep(askPatienceMs, undefined, { ref: false });
+  const late = sleep(askPatienceMs, undefined, { ref: false }).then(() => {
+    throw new Error("it does not answer");
+  });
+  return Promise.race([question, late]).catch((cause: unknown) => {
     const message = "The job queue does not answer. Try again in a moment.";
-    throw new RunnerError("STORAGE_FAILED", message, { retryAfterSeconds: 5 });
-  };
-  return Promise.race([question, late()]);
+    throw new RunnerError("STORAGE_FAILED", message, { retryAfterSeconds: 5, cause });
+  });
 }

@@ -7,6 +7,7 @@ import { createGate } from "../../lib/capacity/gate.ts";
 import type { OpenQueue } from "../../lib/queue/index.ts";
 import { connectQueue } from "../../lib/queue/open-queue.ts";
 import { createQueueIntake } from "../../lib/runs/queue-intake.ts";
+import { redisConnection } from "./redis-connection.ts";
 import { redisServer, type StorageServer } from "./servers.ts";
 
 /** The job queue of several servers, on a real Redis. */
@@ -237,3 +238,25 @@ test("a limit that another server does not know yet moves jobs, and loses none",
   const last = async () => (await now.queue.take("codex"))?.run;
   await expect.poll(last, { timeout: 5_000 }).toBe("c");
 });
+
+test.each(["prioritized", "delayed"])(
+  "a job of which Redis has lost its place (%s) is added anew",
+  async (list) => {
+    const { queue } = await serverCalled("one");
+    const admin = redisConnection(redis.url);
+    const place = { engine: "codex", node: null };
+    await queue.serve(["codex"]);
+    await queue.add(jobOf("half"), place);
+    if (list === "delayed") await (await queue.take("codex"))?.later(60_000);
+    expect(await queue.has(jobOf("half"), place)).toBe(true);
+    await admin.del(`{p}:queue:codex:${list}`);
+    admin.disconnect();
+    expect(await queue.has(jobOf("half"), place)).toBe(false);
+    await queue.add(jobOf("half"), place);
+    const taken = await queue.take("codex");
+    expect(taken).toMatchObject({ run: "half" });
+    expect(await queue.has(jobOf("half"), place)).toBe(true);
+    await taken?.done();
+    expect(await queue.has(jobOf("half"), place)).toBe(false);
+  },
+);
