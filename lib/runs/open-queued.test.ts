@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { JobQueue, TakenJob } from "../queue/index.ts";
 import { createRecordStore, memoryDriver, type RecordStore } from "../storage/index.ts";
 import { canceledByCaller, cancelRun } from "./cancel-run.ts";
 import type { RunContext } from "./context.ts";
@@ -16,6 +17,7 @@ import { createSharedRunSecrets } from "./run-secrets.ts";
 import { RunTaken } from "./run-store.ts";
 import { createSharedRunStore } from "./shared-run-store.ts";
 import { RunStopped } from "./stop-reason.ts";
+import { createTakeover } from "./takeover.ts";
 
 let root: string;
 let records: RecordStore;
@@ -145,4 +147,25 @@ test("what stands in the way at one server alone is left to the others in the en
   const again = await openQueued(two, run, new AbortController().signal);
   expect(again).toHaveProperty("progress");
   if ("progress" in again) await again.progress.close();
+});
+
+test("a job whose server is gone, and whose files are lost, fails instead of being taken over again and again", async () => {
+  const [one, two] = [serverCalled("one"), serverCalled("two")];
+  const queued = await queuedAt(two);
+  const running = { ...queued, status: "running", revision: 2, node: "two", job: "job" } as const;
+  await two.store.write(running);
+  spoil("lost");
+  const queue: Partial<JobQueue> = { node: "one" };
+  const takeover = createTakeover(one, queue as JobQueue, () =>
+    Promise.reject(new Error("not to be queued")),
+  );
+  const taken: TakenJob = {
+    ...{ id: "job-anew", run: queued.request_id, revision: 1, skill: "s", insteadOf: "job" },
+    ...{ lost: new AbortController().signal, done: async () => {}, later: async () => {} },
+  };
+  expect(await takeover.ready(taken, await one.store.get(queued.request_id))).toBeNull();
+  expect(await two.store.get(queued.request_id)).toMatchObject({
+    status: "failed",
+    error: { code: "STORAGE_FAILED" },
+  });
 });
