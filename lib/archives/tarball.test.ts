@@ -7,6 +7,7 @@ import {
   readdir,
   readFile,
   readlink,
+  realpath,
   rm,
   stat,
   symlink,
@@ -53,6 +54,26 @@ test("files, modes, times, empty folders, long and foreign names, and sizes arou
   }
   expect(await readFile(join(to, "nothing"), "utf8")).toBe("");
   expect(await readdir(join(to, "empty"))).toEqual([]);
+});
+
+test("links through links lead where they led, and one that leads nowhere costs no more than itself", async () => {
+  await mkdir(join(from, "v2", "lib"), { recursive: true });
+  await writeFile(join(from, "v2", "lib", "a.so.1"), "1");
+  await symlink("v2", join(from, "latest"));
+  await symlink("latest", join(from, "newest"));
+  await symlink("../newest/lib/a.so.1", join(from, "v2", "a.so"));
+  await symlink(from, join(from, "v2", "whole"));
+  await symlink(join(from, "v2"), join(from, "v2", "here"));
+  await symlink("gone", join(from, "dangling"));
+  await symlink("dangling", join(from, "more-dangling"));
+  await symlink("around", join(from, "around"));
+  expect(await thereAndBack()).toEqual([]);
+  const inside = await realpath(to);
+  expect(await realpath(join(to, "newest"))).toBe(join(inside, "v2"));
+  expect(await readFile(join(to, "v2", "a.so"), "utf8")).toBe("1");
+  expect(await realpath(join(to, "v2", "whole"))).toBe(inside);
+  expect(await realpath(join(to, "v2", "here"))).toBe(join(inside, "v2"));
+  expect(await readlink(join(to, "dangling"))).toBe("gone");
 });
 
 test("links inside come along, hard links become files, links that lead out, pipes and names that are no text do not", async () => {

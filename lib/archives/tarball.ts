@@ -1,5 +1,5 @@
 import { constants, createReadStream } from "node:fs";
-import { type FileHandle, lstat, open, readdir, readlink } from "node:fs/promises";
+import { type FileHandle, lstat, open, readdir, readlink, realpath } from "node:fs/promises";
 import { dirname, isAbsolute, join, relative, resolve, sep, win32 } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -55,7 +55,7 @@ export async function unpackFolder(pieces: AsyncIterable<Uint8Array>, folder: st
     maxDecompressionRatio: Number.POSITIVE_INFINITY,
     // It goes on with the next entry. What it cannot write, it tells here alone, with the system's error if there is one.
     onwarn(code, message, data) {
-      if (code !== takenOtherwise)
+      if (code !== takenOtherwise && !isLinkNotMade(message, data))
         missing.push(data instanceof Error ? data : new Error(`${code}: ${String(message)}`));
     },
     onReadEntry: ({ type, path }) => void (type === "File" && files.push(join(folder, path))),
@@ -64,6 +64,14 @@ export async function unpackFolder(pieces: AsyncIterable<Uint8Array>, folder: st
   const [first] = missing;
   if (first !== undefined) throw first;
   return files;
+}
+
+/** A link that leads through another one and then nowhere, or (in copies of older versions) to its own folder. */
+function isLinkNotMade(message: unknown, data: unknown): boolean {
+  return (
+    message === "linkpath required" ||
+    (data instanceof Error && "code" in data && data.code === "TAR_SYMLINK_ERROR")
+  );
 }
 
 async function* tarOf(folder: string, options: PackOptions): AsyncGenerator<Uint8Array> {
@@ -92,7 +100,8 @@ async function* entryOf(folder: string, path: string, options: PackOptions): Asy
     yield* entriesOf(folder, path, options);
   } else if (info.isSymbolicLink()) {
     const target = await unlessLeftOut(readlink(absolute));
-    const linkpath = target === null ? null : linkOf(folder, absolute, target);
+    const linkpath =
+      target === null ? null : linkOf(folder, absolute, await beyondLinks(folder, absolute, target));
     if (linkpath === null) return options.onLeftOut(path);
     yield headerOf({ ...about, type: "SymbolicLink", size: 0, linkpath });
   } else if (info.isFile()) {
@@ -117,6 +126,14 @@ function isTooDeep(path: string): boolean {
   return path.split("/").length > maxDepth || Buffer.byteLength(path) > maxPathBytes;
 }
 
+/** Where a link leads in the end, if it leads through others of the folder: node-tar makes none that does. */
+async function beyondLinks(folder: string, link: string, target: string): Promise<string> {
+  const end = await realpath(link).catch(() => null);
+  if (end === null) return target;
+  const inside = relative(await realpath(folder), end);
+  return inside === relative(folder, resolve(dirname(link), target)) ? target : join(folder, inside);
+}
+
 /** A link as it is to be spelled in another place; null when it leads out of the folder, or seems to. */
 function linkOf(folder: string, link: string, target: string): string | null {
   const linkpath = insideOf(folder, link, target);
@@ -128,7 +145,7 @@ function linkOf(folder: string, link: string, target: string): string | null {
 function insideOf(folder: string, link: string, target: string): string | null {
   const inside = relative(folder, resolve(dirname(link), target));
   if (inside === ".." || inside.startsWith(`..${sep}`) || isAbsolute(inside)) return null;
-  return isAbsolute(target) ? relative(dirname(link), target) : target;
+  return isAbsolute(target) ? relative(dirname(link), target) || "." : target;
 }
 
 type Entry = { path: string; mode: number; mtime: Date; size: number; linkpath?: string } & Pick<

@@ -20,7 +20,7 @@ const put = (path: string, text = "") => {
   return file;
 };
 
-function layOut(environment: Record<string, string> = {}) {
+function layOut(environment: Record<string, string> = {}, executable = "data/npm/bin/codex") {
   const at = (name: string) => join(folder, name);
   const host = {
     environment: { HOME: at("home"), PATH: "/usr/bin", ...environment },
@@ -37,7 +37,7 @@ function layOut(environment: Record<string, string> = {}) {
   };
   mkdirSync(at("home"), { recursive: true });
   mkdirSync(at("data/npm"), { recursive: true });
-  const mounts = layOutJail(host, codex, at("data/npm/bin/codex"), run);
+  const mounts = layOutJail(host, codex, at(executable), run);
   const of = (name: string) => mounts.filter((mount) => mount.at === at(name)).at(-1);
   return { of, mounts };
 }
@@ -118,6 +118,16 @@ test("of ~/.local, the programs and their libraries are there, and not what othe
     const sharing = mounts.filter((mount) => mount.at.endsWith("/.local/share"));
     expect([name, sharing]).toEqual([name, []]);
   }
+});
+
+test("a CLI that lies below ~/.local/share is there with what lies beside it", () => {
+  put("home/.local/share/own-agent/versions/3/agent");
+  put("home/.local/share/own-agent/keys.json");
+  mkdirSync(join(folder, "home/.local/bin"), { recursive: true });
+  symlinkSync("../share/own-agent/versions/3/agent", join(folder, "home/.local/bin/agent"));
+  const { of, mounts } = layOut({}, "home/.local/bin/agent");
+  expect(of("home/.local/share/own-agent/versions/3")).toMatchObject({ as: "readable" });
+  expect(mounts.some(({ at }) => at.endsWith("/own-agent") || at.endsWith("/.local/share"))).toBe(false);
 });
 
 test("whatever of the server's cannot be hidden is told", () => {

@@ -17,9 +17,17 @@ export function programsOf({ environment, npmPrefix }: JailHost, executable: str
     ...programFolders.map((folder) => join(home, folder)),
     executable,
     packageOf(realPathOf(executable)),
+    ...ownVersionOf(realPathOf(executable), home),
     dirname(realPathOf(process.execPath)),
     ...[...inPath, dirname(executable), dirname(realPathOf(executable))].flatMap((bin) => besides(bin, home)),
   ].filter((place) => kindOf(place) !== null);
+}
+
+/** The folder of a program that installs itself below `~/.local/share`, of which nothing else is shown. */
+function ownVersionOf(executable: string, home: string): string[] {
+  const folder = dirname(executable);
+  const shared = join(realPathOf(home), ".local/share");
+  return folder !== shared && isWithin(folder, shared) ? [folder] : [];
 }
 
 /** What lies beside a folder of programs and belongs to them: libraries, and what Conda, Homebrew and Python's venv link to. */
