@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Job, Worker } from "bullmq";
-import { jobData, type Place, type QueuedJob, type TakenJob } from "./contract.ts";
+import { type JobData, jobData, type Place, type QueuedJob, type TakenJob } from "./contract.ts";
 import type { Leases } from "./leases.ts";
 import { ofEngine, ofSkill, type Permit, type Permits } from "./permits.ts";
 import type { NamedQueue, QueueSet } from "./queue-set.ts";
@@ -19,6 +19,13 @@ export interface TakingParts {
   log: { warn(fields: object, message: string): void };
 }
 
+/** A job that this server holds, and may not be allowed to carry out. */
+interface Leased extends Pick<TakenJob, "id" | "lost" | "done" | "later"> {
+  /** Undefined when it is none of ours. */
+  data: JobData | undefined;
+  priority: number;
+}
+
 /** Milliseconds until a job is tried again that waits for this server alone, and for its skill's limit. */
 const putBackMs = 1_000;
 
@@ -34,7 +41,7 @@ export function createTaking(parts: TakingParts): (engine: string) => Promise<Ta
     for (const cap of await permit.release()) onRoom(cap);
   }
 
-  async function lease(name: string) {
+  async function lease(name: string): Promise<Leased | null> {
     const worker = workers.get(name);
     if (worker === undefined) return null;
     const token = randomUUID();
@@ -64,26 +71,41 @@ export function createTaking(parts: TakingParts): (engine: string) => Promise<Ta
     for (;;) {
       const job = await lease(queue.name);
       if (job === null) return null;
-      const { id, data, priority, lost, done, later } = job;
-      if (data === undefined) await done();
-      else if (await permit.covers(ofSkill(data.skill))) {
-        const over = () => void makeRoom(permit);
-        lost.addEventListener("abort", over, { once: true });
-        if (lost.aborted) over();
-        return {
-          ...data,
-          id,
-          lost,
-          done: () => done().then(over),
-          later: (ms) => later(ms).then(over),
-        };
-      } else if (queue.name === own(engine).name) await later(putBackMs);
-      else {
-        // It came from a server that knows no such limit.
-        await add({ ...data, priority }, { engine, node: null });
-        await done();
-      }
+      const taken = await withinLimits(job, queue, engine, permit).catch(async (error: unknown) => {
+        // Nobody else would let go of it.
+        await job.later(putBackMs);
+        throw error;
+      });
+      if (taken !== null) return taken;
     }
+  }
+
+  /** The job, if the limit of its skill has room for it; else null, and it waits on. */
+  async function withinLimits(
+    { id, data, priority, lost, done, later }: Leased,
+    queue: NamedQueue,
+    engine: string,
+    permit: Permit,
+  ): Promise<TakenJob | null> {
+    if (data === undefined) await done();
+    else if (await permit.covers(ofSkill(data.skill))) {
+      const over = () => void makeRoom(permit);
+      lost.addEventListener("abort", over, { once: true });
+      if (lost.aborted) over();
+      return {
+        ...data,
+        id,
+        lost,
+        done: () => done().then(over),
+        later: (ms) => later(ms).then(over),
+      };
+    } else if (queue.name === own(engine).name) await later(putBackMs);
+    else {
+      // It came from a server that knows no such limit.
+      await add({ ...data, priority }, { engine, node: null });
+      await done();
+    }
+    return null;
   }
 
   async function takeCovered(engine: string, permit: Permit): Promise<TakenJob | null> {

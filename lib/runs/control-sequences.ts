@@ -1,13 +1,14 @@
 // Bytes as latin1, one character each: what is no UTF-8, or half a character at a border, must come out as it was.
-// ECMA-48, 5.4 (CSI, also as the one character U+009B), 8.3.89 (OSC, ended by BEL or ST; never over a line's end), and the other ones of ESC.
+// ECMA-48, 5.4 (CSI), 8.3.89 (OSC, ended by BEL or ST; never over a line's end), and the other ones of ESC. Not CSI as the one
+// character U+009B: JSON leaves that as it is, and what follows it there are quotes and braces.
 const whole =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what they are
-  /(?:\x1b\[|\xc2\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]/g;
+  /\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what they are
-const begun = /(?:(?:\x1b\[|\xc2\x9b)[0-?]*[ -/]*|\x1b\][^\x07\x1b\r\n]*\x1b?|\x1b[ -/]*|\xc2)$/;
+const begun = /(?:\x1b\[[0-?]*[ -/]*|\x1b\][^\x07\x1b\r\n]*\x1b?|\x1b[ -/]*)$/;
 /** Longest that is waited for the end of, in bytes. */
 const longest = 1024;
-const [firstByte, firstOfC1] = [0x1b, 0xc2];
+const firstByte = 0x1b;
 
 /**
  * Takes a terminal's control sequences (colours) out of a stream of bytes, also where one is cut by the border of two pieces: a
@@ -17,7 +18,7 @@ export function createSequenceRemover(): { push(piece: Buffer): Buffer; end(): B
   let held: Buffer = Buffer.alloc(0);
   return {
     push(piece) {
-      if (held.length === 0 && !piece.includes(firstByte) && !piece.includes(firstOfC1)) return piece;
+      if (held.length === 0 && !piece.includes(firstByte)) return piece;
       const text = Buffer.concat([held, piece]).toString("latin1").replace(whole, "");
       const at = text.search(begun);
       const cut = at < 0 || text.length - at > longest ? text.length : at;

@@ -109,6 +109,23 @@ describe("of several servers, one that does not hear whether the storage has the
     expect((await second).request_id).toBe("the-job");
   });
 
+  test("makes another job when the first was deleted", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const records = createRecordStore(memoryDriver());
+    const jobs = new Set<string>();
+    const send = (id: string) =>
+      serverOn(records, id).once("key", { a: 1 }, storeOf(jobs), async (made) => {
+        jobs.add(made);
+        return answerOf(made);
+      });
+    expect((await send("first")).request_id).toBe("first");
+    expect((await send("other")).request_id).toBe("first");
+    jobs.delete("first");
+    vi.setSystemTime(Date.now() + 60_000);
+    expect((await send("second")).request_id).toBe("second");
+    vi.useRealTimers();
+  });
+
   test("has it made under the same id later, and another request under another", async () => {
     vi.useFakeTimers({ toFake: ["Date"] });
     const records = createRecordStore(memoryDriver());

@@ -27,7 +27,13 @@ export interface Idempotency {
   sweep(store: Pick<RunStore, "get">, now: Date): Promise<void>;
 }
 
-const row = z.object({ fingerprint: z.string(), request_id: z.string(), created_at: z.iso.datetime() });
+const row = z.object({
+  fingerprint: z.string(),
+  request_id: z.string(),
+  created_at: z.iso.datetime(),
+  /** The job was made: when it is gone, it was deleted. Told by servers that have others beside them. */
+  made: z.literal(true).optional(),
+});
 
 const keptMs = 24 * 3_600_000;
 
@@ -71,13 +77,19 @@ export function createIdempotency(parts: {
             continue;
           }
           // Whoever was slow to make it makes the same one: it exists once.
-          const isSame = isShared && known?.fingerprint === fingerprint;
+          const isSame = isShared && known?.fingerprint === fingerprint && known.made === undefined;
           const request_id = isSame ? known.request_id : newId();
           const taken = { fingerprint, request_id, created_at: new Date().toISOString() };
           if (!isShared) await records.write(at, taken);
           else if (!(await records.change([{ key: at, from: known, to: taken }]))) continue;
           try {
-            return await make(taken.request_id);
+            const accepted = await make(taken.request_id);
+            // What is not noted costs nothing, unless the job is deleted within a day and sent again.
+            if (isShared)
+              await records
+                .change([{ key: at, from: taken, to: { ...taken, made: true } }])
+                .catch(() => false);
+            return accepted;
           } catch (error) {
             if (error instanceof RunTaken) continue;
             // Its key stays with it: who sends it again gets that job, or makes it under the same id.

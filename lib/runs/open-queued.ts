@@ -6,7 +6,7 @@ import type { RunRecord } from "./record.ts";
 import { FilesUnreadable } from "./run-folders.ts";
 import { openRunProgress, type RunProgress } from "./run-progress.ts";
 import { hasMovedOn, RunTaken } from "./run-store.ts";
-import { isLost } from "./stop-reason.ts";
+import { isLost, isStoppedBy } from "./stop-reason.ts";
 
 /** Times that a copy is read which is not what was written. */
 const readTries = 3;
@@ -30,7 +30,8 @@ export async function openQueued(
   for (let waitMs = 500, tries = 1; ; waitMs = Math.min(waitMs * 2, 5_000), tries++) {
     if (isLost(signal)) throw new RunTaken();
     try {
-      if (tries > 1 && signal.aborted) {
+      // A server that shuts down leaves it to the next start.
+      if (tries > 1 && signal.aborted && !isStoppedBy(signal, "shutdown")) {
         await cancelRun(context, run, signal.reason);
         return { ended: await store.get(id) };
       }

@@ -1,10 +1,12 @@
-import { readdir, rm, rmdir } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { decodeTime } from "ulid";
 import type { RunContext } from "./context.ts";
 import { isRunId, runPaths } from "./paths.ts";
 import type { RunRecord } from "./record.ts";
 import { cacheKey } from "./result-cache.ts";
+import { markFile } from "./run-folders.ts";
 import { nullIfGone, RunTaken } from "./run-store.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { isTerminal } from "./transitions.ts";
@@ -26,9 +28,10 @@ export interface CleanupCount {
  * @throws RunTaken when another server gave it its files in this moment
  */
 export async function removeRun(context: RunContext, run: RunRecord): Promise<void> {
-  // Before the record: without it, nobody would know of the copy. A run that may still go on has none until it does.
+  // Before the record: without it, nobody would know of the copy. Of a run that may still go on, not before it cannot any more.
   if (isTerminal(run.status)) await context.folders.drop(run.request_id);
   await context.store.remove(run);
+  if (!isTerminal(run.status)) await context.folders.drop(run.request_id);
   context.feeds.dismiss(run.request_id);
   const key = run.status === "succeeded" && !run.cache_hit ? cacheKey(run) : null;
   if (key !== null && (await context.cache.lookup(key)) === run.request_id) await context.cache.forget(key);
@@ -48,11 +51,11 @@ export async function cleanUpAll(context: RunContext, scheduler: Scheduler): Pro
   };
 }
 
-/** Removes the days that lie wholly before the retention time, and files of jobs that are gone. Returns how many jobs went. */
+/** Removes the days that lie wholly before the retention time, and files of jobs that other servers deleted. Returns how many jobs went. */
 export async function dropExpired(context: RunContext, scheduler: Scheduler, now: Date): Promise<number> {
   const { retentionDays } = context.settings;
   const removed = retentionDays === 0 ? 0 : await dropDaysBefore(context, scheduler, now, retentionDays);
-  await sweepFolders(context, now);
+  if (context.store.isShared) await sweepDeleted(context, now);
   return removed;
 }
 
@@ -65,6 +68,7 @@ async function dropDaysBefore(
   const oldest = new Date(now.getTime() - retentionDays * 86_400_000).toISOString().slice(0, 10);
   const expired = (await context.store.days()).filter((day) => day < oldest);
   const { removed } = await removeDays(context, scheduler, expired);
+  await sweepDays(context, oldest);
   return removed;
 }
 
@@ -104,21 +108,36 @@ async function removeIfIdle(
   return run.attempt > 0 ? "executed" : "removed";
 }
 
-/** Removes folders whose record is gone: a crash came between the two, or another server deleted the job. */
-async function sweepFolders({ dataDir, store }: RunContext, now: Date): Promise<void> {
-  const root = join(dataDir, "runs");
-  for (const day of await readdir(root).catch(() => [])) {
-    if (!/^\d{4}-\d\d-\d\d$/.test(day)) continue;
-    const living = new Set(await store.idsOfDay(day));
-    const folders = await readdir(join(root, day)).catch(() => []);
-    // Beside a run's folder lies the copy of it that is just arriving, if one is.
-    const ids = folders.map((name) => name.replace(/\..*/, ""));
-    const isLeft = (id: string) =>
-      isRunId(id) && !living.has(id) && now.getTime() - decodeTime(id) > arrivingMs;
-    const left = folders.filter((_, n) => isLeft(ids[n] ?? ""));
-    for (const name of left) await rm(join(root, day, name), { recursive: true, force: true });
-    // Its last folder may have gone long ago, with its job; today's may get a new one at any moment.
-    if (left.length === folders.length && day < now.toISOString().slice(0, 10))
-      await rmdir(join(root, day)).catch(() => undefined);
+/** Removes what lies of days that are over for good: folders whose record is gone, as a crash came between the two. */
+async function sweepDays({ dataDir, store }: RunContext, oldest: string): Promise<void> {
+  const living = new Set(await store.days());
+  for (const day of await daysWithFolders(dataDir)) {
+    if (day < oldest && !living.has(day))
+      await rm(join(dataDir, "runs", day), { recursive: true, force: true });
   }
+}
+
+/**
+ * Removes files of jobs that another server has deleted. Only those of which the storage had a copy: what lies here alone is never
+ * removed for want of a record, which may be in a storage that the server has not been told of.
+ */
+async function sweepDeleted({ dataDir, store, log }: RunContext, now: Date): Promise<void> {
+  for (const day of await daysWithFolders(dataDir)) {
+    const root = join(dataDir, "runs", day);
+    const living = new Set(await store.idsOfDay(day));
+    const isLeft = (id: string) =>
+      isRunId(id) &&
+      !living.has(id) &&
+      now.getTime() - decodeTime(id) > arrivingMs &&
+      existsSync(join(root, id, markFile));
+    for (const id of (await readdir(root).catch(() => [])).filter(isLeft))
+      await rm(join(root, id), { recursive: true, force: true }).catch((error: unknown) =>
+        log.warn({ err: error, run: id }, "files of a job that is gone could not be removed"),
+      );
+  }
+}
+
+async function daysWithFolders(dataDir: string): Promise<string[]> {
+  const names = await readdir(join(dataDir, "runs")).catch(() => []);
+  return names.filter((name) => /^\d{4}-\d\d-\d\d$/.test(name));
 }

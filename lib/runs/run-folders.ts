@@ -7,6 +7,7 @@ import { LRUCache } from "lru-cache";
 import { z } from "zod";
 import { agents, ownCopyPaths } from "../agents/index.ts";
 import { packFolder, unpackFolder } from "../archives/index.ts";
+import { RunnerError } from "../errors.ts";
 import { parseJson } from "../json.ts";
 import type { LiveLog } from "../queue/index.ts";
 import { mediumFailure, type RecordStore, replaceFile, syncFiles } from "../storage/index.ts";
@@ -241,7 +242,13 @@ async function markOf(paths: RunPaths): Promise<z.infer<typeof mark> | null> {
 
 /** What is wrong with the bytes themselves, and not with the storage or this disk, is the same at each server. */
 function unreadable(error: unknown): never {
-  if (mediumFailure(error) !== null || (error instanceof Error && "syscall" in error)) throw error;
+  // The storage's own refusals are no word about the copy: another server may be let.
+  if (
+    error instanceof RunnerError ||
+    mediumFailure(error) !== null ||
+    (error instanceof Error && "syscall" in error)
+  )
+    throw error;
   const why = error instanceof Error ? error.message : String(error);
   throw new FilesUnreadable(`a run's folder cannot be made from its copy: ${why}`, { cause: error });
 }

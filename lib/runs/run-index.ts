@@ -101,9 +101,10 @@ export function createRunIndex(
       return [...new Set([...(await records.children("runs")), ...active])].sort();
     },
     async idsOfDay(day) {
+      // First: one that ends meanwhile is in both lists, and not in none.
+      const active = (await activeIds()).filter((id) => bucketOf(id).day === day);
       const slots = await records.children(`runs:${day}`);
       const ended = await Promise.all(slots.map((slot) => records.children(`runs:${day}:${slot}`)));
-      const active = (await activeIds()).filter((id) => bucketOf(id).day === day);
       return [...new Set([...ended.flat().filter(isRunId), ...active])];
     },
     dropDay: (day) => records.clear(`runs:${day}`),

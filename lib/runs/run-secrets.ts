@@ -81,6 +81,8 @@ function inFiles(dataDir: string): Place {
 }
 
 function inRecords(records: RecordStore): Place {
+  /** What belonged to no run at the last look: a list of runs may be older than what is compared with it. */
+  let leftBefore = new Set<string>();
   const keyOf = (runId: string) => `secrets:${bucketOf(runId).day}:${runId}`;
   const kept = async () => {
     const days = await records.children("secrets");
@@ -96,7 +98,9 @@ function inRecords(records: RecordStore): Place {
     async forgetAllBut(runIds) {
       const living = new Set(runIds);
       const isLeft = (id: string) => !living.has(id) && Date.now() - decodeTime(id) > arrivingMs;
-      for (const id of (await kept()).filter(isLeft)) await forget(id);
+      const left = (await kept()).filter(isLeft);
+      for (const id of left) if (leftBefore.has(id)) await forget(id);
+      leftBefore = new Set(left);
     },
     forget,
     kept,

@@ -10,6 +10,10 @@ export class RunStopped extends Error {
 }
 
 /** Whether it was aborted as another server has the run. */
-export function isLost({ reason }: AbortSignal): boolean {
-  return reason instanceof RunStopped && reason.kind === "lost";
+export function isLost(signal: AbortSignal): boolean {
+  return isStoppedBy(signal, "lost");
+}
+
+export function isStoppedBy({ reason }: AbortSignal, kind: RunStopped["kind"]): boolean {
+  return reason instanceof RunStopped && reason.kind === kind;
 }

@@ -89,10 +89,23 @@ test("a server that hangs is away after some leases: its jobs are offered to oth
   await expect.poll(isOffered, { timeout: 20 * leaseMs, interval: leaseMs / 4 }).toBe(true);
   const leases = (performance.now() - from) / leaseMs;
   expect(leases).toBeGreaterThan(3);
-  expect(leases).toBeLessThan(6);
+  expect(leases).toBeLessThan(12);
   expect(await queue.isServed("codex")).toBe(false);
   await queue.serve(["codex"]);
   expect(await queue.take("codex")).toMatchObject({ run: "waits", insteadOf: "waits-1" });
+});
+
+test("a job that is taken just when Redis refuses its limit is let go of, and carried out later", async () => {
+  const { queue } = await serverCalled("one", limitsOf({}, { rare: 1 }));
+  await queue.serve(["codex"]);
+  await queue.add(jobOf("job", { skill: "rare" }), { engine: "codex", node: "one" });
+  const admin = redisConnection(redis.url);
+  await admin.set("{p}:queue:permits:skill:rare", "not what it should be");
+  await expect(queue.take("codex")).rejects.toThrow(/WRONGTYPE/);
+  await admin.del("{p}:queue:permits:skill:rare");
+  admin.disconnect();
+  const taken = () => queue.take("codex");
+  await expect.poll(taken, { timeout: 20_000, interval: 100 }).toMatchObject({ run: "job" });
 });
 
 test("a server that takes its leave is away at once", async () => {
