@@ -1,3 +1,5 @@
+import { closeSync, openSync } from "node:fs";
+import { devNull } from "node:os";
 import { type Context, createContext, Script } from "node:vm";
 
 /** A task took longer than it may. */
@@ -8,7 +10,13 @@ export class OutOfTime extends Error {
   }
 }
 
-/** Carries out a task on this thread and gives what it returns. @throws OutOfTime, and what the task throws */
+/**
+ * Descriptors that must be free. vm's clock is an event loop, with three or so; where they are missing, Node ends the process. The
+ * others are for what threads open meanwhile.
+ */
+const descriptorsNeeded = 8;
+
+/** Carries out a task on this thread and gives what it returns. @throws OutOfTime, the system's EMFILE, and what the task throws */
 export type TimeLimit = <T>(task: () => T) => T;
 
 /**
@@ -21,6 +29,7 @@ export function createTimeLimit(ms: number): TimeLimit {
   const inside: { task: () => void } = { task: nothing };
   let made: { context: Context; script: Script } | undefined;
   return <T>(task: () => T): T => {
+    assertDescriptors();
     let given: { value: T } | undefined;
     inside.task = () => {
       given = { value: task() };
@@ -36,6 +45,16 @@ export function createTimeLimit(ms: number): TimeLimit {
     if (given === undefined) throw new OutOfTime(ms);
     return given.value;
   };
+}
+
+/** @throws the system's error (EMFILE, ENFILE) where too few descriptors are free */
+function assertDescriptors(): void {
+  const opened: number[] = [];
+  try {
+    while (opened.length < descriptorsNeeded) opened.push(openSync(devNull, "r"));
+  } finally {
+    for (const descriptor of opened) closeSync(descriptor);
+  }
 }
 
 function nothing(): void {}
