@@ -44,15 +44,6 @@ export function createQueueRecovery(
     return ids;
   }
 
-  /** Runs that other servers carry out. */
-  async function idsElsewhere(): Promise<Set<string>> {
-    const ids = new Set<string>();
-    await eachUnfinished((run) => {
-      if (run.status === "running" && run.node !== queue.node) ids.add(run.request_id);
-    });
-    return ids;
-  }
-
   async function lookAtAll(isStart: boolean): Promise<void> {
     const unfinished = await eachUnfinished(async (run) => {
       if (waitsForSomebody(run.status)) waiting.watch(run);
@@ -77,8 +68,11 @@ export function createQueueRecovery(
   return {
     async recover() {
       // Whatever still runs for a run of this data directory lost its server, but for what another one on this machine has in hand.
-      const elsewhere = await idsElsewhere();
-      await secrets.adopt(await store.unfinished());
+      const elsewhere = new Set<string>();
+      const unfinished = await eachUnfinished((run) => {
+        if (run.status === "running" && run.node !== queue.node) elsewhere.add(run.request_id);
+      });
+      await secrets.adopt(unfinished);
       const isOurs = (id: string) =>
         isRunId(id) && existsSync(runPaths(dataDir, id).root) && !elsewhere.has(id);
       await sweepByEnvironment(trackingVariable, isOurs);

@@ -48,12 +48,17 @@ const kept = async (folders: RunFolders, run: RunRecord): Promise<RunRecord> => 
   return stored;
 };
 
+/** A run whose first step this server has stored, with a file in its folder. */
+const begunAt = async (server: ReturnType<typeof serverCalled>, content: string): Promise<RunRecord> => {
+  const run = atRevision(1);
+  await server.write(run.request_id, content);
+  return kept(server.folders, run);
+};
+
 test("a server has the files of a run as of its last step, fetches them once, and drops them", async () => {
   const [one, two] = [serverCalled("one"), serverCalled("two")];
-  const run = atRevision(1);
-  const { request_id: id } = run;
-  await one.write(id, "first");
-  const stored = await kept(one.folders, run);
+  const stored = await begunAt(one, "first");
+  const { request_id: id } = stored;
   expect(await two.read(id)).toBeNull();
   await Promise.all([two.folders.here(stored), two.folders.here(stored)]);
   expect(await two.read(id)).toBe("first");
@@ -61,7 +66,7 @@ test("a server has the files of a run as of its last step, fetches them once, an
   await two.write(id, "second");
   await two.folders.here(stored);
   expect(await two.read(id)).toBe("second");
-  await one.folders.here(await kept(two.folders, { ...run, revision: 2 }));
+  await one.folders.here(await kept(two.folders, { ...stored, revision: 2 }));
   expect(await one.read(id)).toBe("second");
   // Of the two steps, the copy of the last one is left.
   const [day = ""] = await records.children("folders");
@@ -93,10 +98,8 @@ test("a copy of a login that a crash left in a run's home does not go along", as
 describe("a step whose copy was made and whose record was not", () => {
   test("keeps what lies on the disk of its server", async () => {
     const one = serverCalled("one");
-    const run = atRevision(1);
-    const { request_id: id } = run;
-    await one.write(id, "first");
-    const stored = await kept(one.folders, run);
+    const stored = await begunAt(one, "first");
+    const { request_id: id } = stored;
     await one.write(id, "second");
     await one.folders.keep({ ...stored, revision: 2 });
     // Begun anew: what it remembered is gone.
@@ -106,10 +109,8 @@ describe("a step whose copy was made and whose record was not", () => {
 
   test("gives way to the steps that another server has made since", async () => {
     const [one, two] = [serverCalled("one"), serverCalled("two")];
-    const run = atRevision(1);
-    const { request_id: id } = run;
-    await one.write(id, "first");
-    const stored = await kept(one.folders, run);
+    const stored = await begunAt(one, "first");
+    const { request_id: id } = stored;
     await one.write(id, "of no use");
     await one.folders.keep({ ...stored, revision: 2 });
     await two.folders.here(stored);
@@ -121,14 +122,12 @@ describe("a step whose copy was made and whose record was not", () => {
 
 test("nothing takes the place of a folder that somebody works in", async () => {
   const [one, two] = [serverCalled("one"), serverCalled("two")];
-  const run = atRevision(1);
-  const { request_id: id } = run;
-  await one.write(id, "copied");
-  const stored = await kept(one.folders, run);
+  const stored = await begunAt(one, "copied");
+  const { request_id: id } = stored;
   await two.write(id, "elsewhere");
   const { release } = await one.folders.hold(stored);
   await one.write(id, "at work");
-  await one.folders.here(await kept(two.folders, { ...run, revision: 2 }));
+  await one.folders.here(await kept(two.folders, { ...stored, revision: 2 }));
   expect(await one.read(id)).toBe("at work");
   release();
 });
