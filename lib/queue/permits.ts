@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Redis, Result } from "ioredis";
 import type { QueueLimits } from "./contract.ts";
+import { keepRenewing } from "./renewal.ts";
 
 declare module "ioredis" {
   interface RedisCommander<Context> {
@@ -68,26 +69,15 @@ export function createPermits(parts: {
   redis.defineCommand("takePermit", { numberOfKeys: 1, lua: take });
   const keyOf = (cap: string) => `${prefix}:permits:${cap}`;
   const held = new Map<string, Set<string>>();
-  let isRenewing = false;
 
   async function renewAll(): Promise<void> {
     const all = [...held].flatMap(([holder, its]) => [...its].map((cap) => ({ holder, cap })));
     await Promise.all(all.map(({ holder, cap }) => redis.takePermit(keyOf(cap), holder, leaseMs, any)));
   }
 
-  const renewals = setInterval(() => {
-    // While Redis is away they would pile up.
-    if (isRenewing) return;
-    isRenewing = true;
-    renewAll()
-      .catch((error: unknown) =>
-        log.warn({ err: error }, "limits of jobs could not be renewed; trying again"),
-      )
-      .finally(() => {
-        isRenewing = false;
-      });
-  }, leaseMs / 4);
-  renewals.unref();
+  const stopRenewing = keepRenewing(renewAll, leaseMs, (error) =>
+    log.warn({ err: error }, "limits of jobs could not be renewed; trying again"),
+  );
 
   return {
     begin() {
@@ -114,6 +104,6 @@ export function createPermits(parts: {
         },
       };
     },
-    close: () => clearInterval(renewals),
+    close: stopRenewing,
   };
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
+import { keepRenewing } from "./renewal.ts";
 
 /** Milliseconds that Redis gets to take a server's leave. */
 const closeMs = 1_000;
@@ -37,7 +38,6 @@ export function createPresence(parts: {
   const nodesKey = `${prefix}:nodes`;
   const keyOf = (engine: string, at: string) => `${prefix}:serves:${engine}:${at}`;
   let served: readonly string[] = [];
-  let isTelling = false;
 
   async function tell(): Promise<void> {
     if (served.length === 0) return;
@@ -46,17 +46,9 @@ export function createPresence(parts: {
     await Promise.all(served.map((engine) => redis.set(keyOf(engine, node), "1", "PX", leaseMs * 2)));
   }
 
-  const telling = setInterval(() => {
-    // While Redis is away they would pile up.
-    if (isTelling) return;
-    isTelling = true;
-    tell()
-      .catch((error: unknown) => log.warn({ err: error }, "Redis is not told that this server is there"))
-      .finally(() => {
-        isTelling = false;
-      });
-  }, leaseMs / 4);
-  telling.unref();
+  const stopTelling = keepRenewing(tell, leaseMs, (error) =>
+    log.warn({ err: error }, "Redis is not told that this server is there"),
+  );
 
   return {
     async serve(engines) {
@@ -79,7 +71,7 @@ export function createPresence(parts: {
       await redis.srem(nodesKey, at);
     },
     async close() {
-      clearInterval(telling);
+      stopTelling();
       const left = served;
       served = [];
       // What Redis does not hear of now, it lets expire.
